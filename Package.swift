@@ -1,0 +1,78 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func room(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func program(_ name: String, _ path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func suite(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+}
+
+// Dependencies point one way: programs, then what they decide with, then Core.
+let package = Package(
+    name: "minecart",
+    products: [
+        .executable(name: "minecart-control", targets: ["App"]),
+        .executable(name: "minecart-relay", targets: ["Relay"]),
+        .executable(name: "minecart", targets: ["Agent"]),
+    ],
+    targets: [
+        .systemLibrary(name: "CLinux", path: "Shared/CLinux"),
+        .systemLibrary(name: "COpenSSL", path: "Shared/COpenSSL"),
+        .systemLibrary(name: "CPostgres", path: "Shared/CPostgres", pkgConfig: "libpq"),
+        .systemLibrary(name: "CRedis", path: "Shared/CRedis"),
+
+        room("Core", "Shared/Core", ["CLinux"]),
+        room("Crypto", "Shared/Crypto", ["Core", "COpenSSL"]),
+        room("Wire", "Shared/Wire", ["Core", "Crypto"]),
+        room("IO", "Shared/IO", ["Core", "CLinux"]),
+        room("TLS", "Shared/TLS", ["Core", "Crypto", "IO", "COpenSSL"]),
+        room("HTTP", "Shared/HTTP", ["Core", "IO", "TLS", "CLinux"]),
+        room("Postgres", "Shared/Postgres", ["Core", "CPostgres", "CLinux"]),
+        room("Redis", "Shared/Redis", ["Core", "IO", "TLS", "CRedis", "CLinux"]),
+
+        room("Domain", "ControlPlane/Domain", ["Core", "Crypto", "Wire"]),
+        room("Store", "ControlPlane/Store", ["Domain", "Postgres"]),
+        room("API", "ControlPlane/API", ["Store", "HTTP", "Redis"]),
+        room("Reconcilers", "ControlPlane/Reconcilers", ["Store", "Redis"]),
+        program("App", "ControlPlane/App", ["API", "Reconcilers"]),
+
+        room("RelayCore", "DataPlane/RelayCore", ["Core", "Wire"]),
+        program("Relay", "DataPlane/Relay", ["RelayCore", "IO", "TLS", "HTTP", "Redis", "CLinux"]),
+        room("AgentCore", "DataPlane/AgentCore", ["Core", "Wire"]),
+        program("Agent", "DataPlane/Agent", ["AgentCore", "IO", "TLS", "HTTP", "CLinux"]),
+
+        suite("CoreTests", ["Core"]),
+        suite("CryptoTests", ["Crypto"]),
+        suite("WireTests", ["Wire"]),
+        suite("IOTests", ["IO", "CLinux"]),
+        suite("TLSTests", ["TLS"]),
+        suite("HTTPTests", ["HTTP"]),
+        suite("PostgresTests", ["Postgres", "Support"]),
+        suite("RedisTests", ["Redis", "Support"]),
+        suite("RelayCoreTests", ["RelayCore"]),
+        suite("AgentCoreTests", ["AgentCore"]),
+        suite("DomainTests", ["Domain"]),
+        suite("StoreTests", ["Store", "Support"]),
+        suite("APITests", ["API", "Support"]),
+        suite("RelayTests", ["Relay", "Support"]),
+        suite("EndToEnd", ["Support"]),
+        suite("Tidy", []),
+        // Starts the private Postgres and Redis that the suites above talk to.
+        room("Support", "Tests/Support", ["Core", "CLinux"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,65 @@
+import CLinux
+import Synchronization
+
+/// Lines for whoever runs the program: `2026-11-21T09:30:00Z info relay: link up tunnel=tun_1`. One write per
+/// line to stderr. Never on the byte path, and no secret ever goes in.
+public struct Log: Sendable {
+    public enum Level: Int, Sendable, Comparable {
+        case debug, info, warning, error
+        public static func < (left: Level, right: Level) -> Bool { left.rawValue < right.rawValue }
+
+        public init?(name: String) {
+            switch name {
+            case "debug": self = .debug
+            case "info": self = .info
+            case "warning": self = .warning
+            case "error": self = .error
+            default: return nil
+            }
+        }
+    }
+
+    /// Lines below this level are dropped; set once at start from LOG_LEVEL.
+    public static let threshold = Atomic<Int>(Level.info.rawValue)
+
+    public let component: String
+
+    public init(_ component: String) { self.component = component }
+
+    public func debug(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.debug, message, fields)
+    }
+    public func info(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.info, message, fields)
+    }
+    public func warning(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.warning, message, fields)
+    }
+    public func error(_ message: @autoclosure () -> String, _ fields: KeyValuePairs<String, String> = [:]) {
+        write(.error, message, fields)
+    }
+
+    private func write(_ level: Level, _ message: () -> String, _ fields: KeyValuePairs<String, String>) {
+        guard level.rawValue >= Self.threshold.load(ordering: .relaxed) else { return }
+        var line = "\(WallTime.now().rfc3339) \(level) \(component): \(Self.printable(message()))"
+        for (name, value) in fields { line += " \(name)=\(Self.quoted(value))" }
+        line += "\n"
+        line.withUTF8 { text in
+            _ = CLinux.write(2, text.baseAddress, text.count)
+        }
+    }
+
+    /// A value that a stranger may have chosen cannot start a line of its own or colour a terminal.
+    private static func printable(_ text: String) -> String {
+        text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F }
+            ? String(
+                String.UnicodeScalarView(
+                    text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : $0 }))
+            : text
+    }
+
+    private static func quoted(_ value: String) -> String {
+        let clean = printable(value)
+        return clean.isEmpty || clean.contains(" ") || clean.contains("\"") ? JSON.string(clean).text : clean
+    }
+}
