@@ -1,6 +1,7 @@
 #pragma once
 // What the Glibc module lacks. Declared by hand where the libc header hides it behind _GNU_SOURCE: defining
 // that macro here would change types that other modules import from Glibc.
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -34,6 +35,8 @@ extern char **environ;
 static inline char **mc_environ(void) { return environ; }
 static inline int mc_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
 
+extern int pthread_setname_np(pthread_t, const char *);
+
 #define MC_SPLICE_F_MOVE 1u
 #define MC_SPLICE_F_NONBLOCK 2u
 #define MC_F_SETPIPE_SZ 1031
@@ -41,6 +44,8 @@ static inline int mc_open(const char *path, int flags, mode_t mode) { return ope
 
 // Variadic functions do not import into Swift.
 static inline int mc_fcntl_int(int fd, int command, int argument) { return fcntl(fd, command, argument); }
+
+static inline void mc_ignore_signal(int number) { signal(number, SIG_IGN); }
 
 /// errno of the last call on this thread; a plain function so that Swift reads it once.
 static inline int mc_errno(void) { return errno; }

@@ -1,0 +1,76 @@
+import CLinux
+import Core
+
+/// Accepts connections on one loop. Several loops may listen at one address (SO_REUSEPORT): the kernel spreads
+/// connections over them. Out of descriptors, it pauses and comes back by itself.
+public final class Listener: Source {
+    public let localAddress: SocketAddress
+    private let loop: EventLoop
+    private var descriptor: Descriptor?
+    private let onAccept: (consuming Descriptor, SocketAddress) -> Void
+    private let onExhausted: () -> Void
+    private static let acceptsPerTurn = 64
+    private static let pause = Milliseconds(100)
+
+    /// Port 0 takes a free port: see `localAddress`. `onExhausted` is told each time accepting had to pause.
+    public init(
+        loop: EventLoop, address: SocketAddress, backlog: Int32 = 4096,
+        onExhausted: @escaping () -> Void = {},
+        onAccept: @escaping (consuming Descriptor, SocketAddress) -> Void
+    ) throws(SystemError) {
+        let socket = try SocketOptions.tcpSocket(ipv6: address.isIPv6)
+        let raw = socket.rawValue
+        SocketOptions.set(raw, SOL_SOCKET, SO_REUSEADDR, 1)
+        SocketOptions.set(raw, SOL_SOCKET, SO_REUSEPORT, 1)
+        if address.isIPv6 { SocketOptions.set(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+        guard address.withSockaddr({ bind(raw, $0, $1) }) == 0 else { throw .last("bind \(address)") }
+        guard listen(raw, backlog) == 0 else { throw .last("listen \(address)") }
+        localAddress = SocketAddress.local(of: raw) ?? address
+        self.loop = loop
+        self.onAccept = onAccept
+        self.onExhausted = onExhausted
+        descriptor = consume socket
+        super.init()
+        try loop.addListener(self, descriptor: raw)
+    }
+
+    public override func ready(_ readiness: Readiness) {
+        for _ in 0..<Self.acceptsPerTurn {
+            guard let listening = descriptor?.rawValue else { return }
+            var storage = sockaddr_storage()
+            var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+            let accepted = withUnsafeMutablePointer(to: &storage) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    accept4(listening, $0, &length, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+                }
+            }
+            if accepted >= 0 {
+                let connection = Descriptor(owning: accepted)
+                guard let peer = SocketAddress(storage) else { continue }
+                SocketOptions.tune(accepted)
+                onAccept(connection, peer.unmapped)
+                continue
+            }
+            switch mc_errno() {
+            case EAGAIN: return
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM: return pauseAccepting()
+            // The connection died before it was accepted (accept(2) names the network errors): next one.
+            default: continue
+            }
+        }
+    }
+
+    private func pauseAccepting() {
+        onExhausted()
+        guard (try? loop.muteListener(self)) != nil else { return }
+        loop.schedule(after: Self.pause) { [weak self] in
+            guard let self, self.descriptor != nil else { return }
+            try? self.loop.rearmListener(self)
+        }
+    }
+
+    public func close() {
+        loop.remove(self)
+        descriptor = nil
+    }
+}
