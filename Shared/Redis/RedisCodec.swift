@@ -51,16 +51,17 @@ struct RedisReader: ~Copyable {
     }
 
     /// All replies that `bytes` complete. After a failure the reader is of no more use.
-    mutating func feed(_ bytes: UnsafeRawBufferPointer) throws(Failure) -> [RedisReply] {
+    mutating func feed(_ bytes: [UInt8]) throws(Failure) -> [RedisReply] {
         var replies: [RedisReply] = []
-        var rest = bytes
-        while let base = rest.baseAddress, rest.count > 0 {
+        var start = 0
+        while start < bytes.count {
             // Small feeds, so that the cap is checked before much is held.
-            let count = min(rest.count, 16 * 1024)
-            guard redisReaderFeed(reader, base.assumingMemoryBound(to: CChar.self), count) == REDIS_OK else {
-                throw failure()
+            let count = min(bytes.count - start, 16 * 1024)
+            let code = bytes[start..<start + count].withUnsafeBytes {
+                redisReaderFeed(reader, $0.baseAddress?.assumingMemoryBound(to: CChar.self), count)
             }
-            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            guard code == REDIS_OK else { throw failure() }
+            start += count
             bytesSinceReply += count
             while let reply = try next() {
                 replies.append(reply)

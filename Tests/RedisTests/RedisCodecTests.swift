@@ -8,9 +8,7 @@ private func feed(_ text: String, max: Int = 1 << 20) throws -> [RedisReply] {
 }
 
 private func feed(_ text: String, _ reader: inout RedisReader) throws -> [RedisReply] {
-    var replies: [RedisReply] = []
-    try Array(text.utf8).withUnsafeBytes { replies = try reader.feed($0) }
-    return replies
+    try reader.feed(Array(text.utf8))
 }
 
 @Suite struct RedisCodecTests {

@@ -1,0 +1,50 @@
+import Core
+import IO
+
+/// A command connection to Redis for code that does not live on a loop.
+public final class RedisClient: Sendable {
+    private let mailbox: Mailbox
+    private let bound: LoopBound<RedisConnection>
+
+    /// To be called on the loop that is to carry the connection.
+    public init(_ connection: RedisConnection, on loop: EventLoop) {
+        mailbox = loop.mailbox
+        bound = LoopBound(connection, loop)
+    }
+
+    /// Makes and starts a connection on the loop behind `mailbox`.
+    public static func start(url: RedisURL, on mailbox: Mailbox) async -> RedisClient {
+        await withCheckedContinuation { continuation in
+            mailbox.post { loop in
+                let connection = RedisConnection(loop: loop, url: url)
+                connection.start()
+                continuation.resume(returning: RedisClient(connection, on: loop))
+            }
+        }
+    }
+
+    /// Waits at most `timeout` for a connection and the reply.
+    public func command(
+        _ arguments: [[UInt8]], timeout: Milliseconds = .seconds(1)
+    ) async throws(RedisError) -> RedisReply {
+        let bound = bound
+        let mailbox = mailbox
+        let result: Result<RedisReply, RedisError> = await withCheckedContinuation { continuation in
+            mailbox.post { loop in
+                bound.get(loop).command(arguments, timeout: timeout) { continuation.resume(returning: $0) }
+            }
+        }
+        return try result.get()
+    }
+
+    public func command(
+        _ arguments: String..., timeout: Milliseconds = .seconds(1)
+    ) async throws(RedisError) -> RedisReply {
+        try await command(arguments.map { Array($0.utf8) }, timeout: timeout)
+    }
+
+    public func close() {
+        let bound = bound
+        mailbox.post { bound.get($0).close() }
+    }
+}
