@@ -322,14 +322,16 @@ public final class Stream: Source {
     }
 }
 
-/// A connection between two loops.
+/// A connection between two owners: another loop, or a splice.
 public final class MovedStream: @unchecked Sendable {
     // Unchecked because exactly one loop holds it at a time: the old one let go in `detach`.
-    fileprivate let descriptor: Int32
-    fileprivate let codec: (any StreamCodec)?
-    fileprivate let input: [UInt8]
-    fileprivate let output: [UInt8]
-    fileprivate let isOpen: Bool
+    let descriptor: Int32
+    let codec: (any StreamCodec)?
+    /// Received and not taken.
+    public let input: [UInt8]
+    /// Accepted for sending and not yet sent.
+    public let output: [UInt8]
+    let isOpen: Bool
 
     fileprivate init(
         descriptor: Int32, codec: (any StreamCodec)?, input: [UInt8], output: [UInt8], isOpen: Bool
