@@ -13,6 +13,12 @@ public struct Nonce: Sendable, Hashable, CustomStringConvertible {
         low = bytes.dropFirst(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
+    /// A fresh one for a loop to keep. The generator must be fit for secrets, as the system's is.
+    public init(loop: UInt8, using random: inout some RandomNumberGenerator) {
+        high = UInt64(loop) << 56 | random.next() >> 8
+        low = random.next()
+    }
+
     public var bytes: [UInt8] {
         (0..<Self.byteCount).map { index in
             UInt8(truncatingIfNeeded: (index < 8 ? high : low) >> UInt64(8 * (7 - index % 8)))
