@@ -1,4 +1,5 @@
 import CLinux
+import Core
 
 /// An IPv4 or IPv6 address with a port.
 public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
@@ -123,32 +124,4 @@ public struct SocketAddress: Sendable, Hashable, CustomStringConvertible {
         }
         return result == 0 ? SocketAddress(storage) : nil
     }
-}
-
-/// A host, by name or number, with a port: `relay.example:7000`, `[::1]:7000`.
-public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
-    public let host: String
-    public let port: Int
-
-    public init(host: String, port: Int) {
-        self.host = host
-        self.port = port
-    }
-
-    /// nil without a host, or without a port from 0 to 65535. IPv6 numbers stand in brackets.
-    public init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
-            (0...65535).contains(port), text.utf8.count <= 300
-        else { return nil }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            return nil
-        }
-        guard !host.isEmpty, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
-        self.init(host: String(host), port: port)
-    }
-
-    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
