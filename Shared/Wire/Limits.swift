@@ -1,3 +1,5 @@
+import Core
+
 /// What a tunnel may use, wherever its players land. nil is no limit.
 public struct Limits: Sendable, Hashable {
     public var players: Int?
@@ -32,5 +34,23 @@ extension Limits {
         self.players = players == Self.unlimited_u32 ? nil : players
         self.bytes_per_s = bytes_per_s == .max ? nil : Int(clamping: bytes_per_s)
         self.idle_timeout_s = idle_timeout_s == Self.unlimited_u32 ? nil : idle_timeout_s
+    }
+}
+
+/// In JSON null, or no member, is no limit.
+extension Limits {
+    public var json: JSON {
+        [
+            "players": .number(players), "bytes_per_s": .number(bytes_per_s),
+            "idle_timeout_s": .number(idle_timeout_s),
+        ]
+    }
+
+    public init(json: JSON) throws(WireError) { try self.init(JSONFields(json, of: "limits")) }
+
+    init(_ fields: JSONFields) throws(WireError) {
+        players = try fields.optionalInteger("players")
+        bytes_per_s = try fields.optionalInteger("bytes_per_s")
+        idle_timeout_s = try fields.optionalInteger("idle_timeout_s")
     }
 }
