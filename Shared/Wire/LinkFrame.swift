@@ -39,7 +39,7 @@ import Core
 ///     HELLO   01 01 000005  0003 612E62                      ticket "a.b"
 ///     WELCOME 02 01 000010  00000014 00000000000F4240 FFFFFFFF
 ///                                                            20 players, 1,000,000 bytes/s, any idle time
-///     PARK    03 01 000029  02 7231 03 683A31 01 + 16 bytes  relay "r1" at "h:1"
+///     PARK    03 01 000018  02 7231 03 683A31 01 + 16 bytes  relay "r1" at "h:1"
 ///     OPEN    04 01 000017  16 bytes + 02 7231 03 683A31
 ///     REFUSE  05 01 000018  16 bytes + 02 7231 03 683A31 01  the local server does not answer
 ///     PING    06 01 000008  0102030405060708
