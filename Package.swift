@@ -60,7 +60,7 @@ let package = Package(
         suite("WireTests", ["Wire"]),
         suite("IOTests", ["IO", "CLinux"]),
         suite("TLSTests", ["TLS", "Core", "Crypto", "IO", "COpenSSL"]),
-        suite("HTTPTests", ["HTTP"]),
+        suite("HTTPTests", ["HTTP", "IO", "TLS", "Crypto", "Core", "CLinux"]),
         suite("PostgresTests", ["Postgres", "Support"]),
         suite("RedisTests", ["Redis", "Support"]),
         suite("RelayCoreTests", ["RelayCore"]),

@@ -1,7 +1,8 @@
 import Core
 
 /// One connection of the server as a value: what is read, which requests wait for answers, what is written in
-/// which order, and when patience ends. The shell feeds it bytes, answers and times, then takes its actions.
+/// which order, and when patience ends. The shell feeds it bytes, answers and times; after each it sends
+/// `takeOutput()`, heeds `ending` and calls `timePassed` at `deadline`.
 public struct ServerConnectionState: Sendable {
     /// A request for the handler; its number names it when it is answered.
     public struct Delivery: Sendable {
@@ -10,12 +11,14 @@ public struct ServerConnectionState: Sendable {
         public let body: [UInt8]
     }
 
-    /// A part of an answer. `whole` is all of it; `start`, any `chunk`s and `end` are a streamed one.
+    /// A part of an answer. `whole` is all of it; `start`, any `chunk`s and `end` are a streamed one. `abandon`:
+    /// no more will come.
     public enum Answer: Sendable {
         case whole(HTTPResponse)
         case start(HTTPResponse)
         case chunk([UInt8])
         case end
+        case abandon
     }
 
     public enum Ending: Sendable, Equatable {
@@ -23,14 +26,6 @@ public struct ServerConnectionState: Sendable {
         /// Send what is waiting, tell the peer that no more comes, throw its bytes away until it closes.
         case afterOutput
         case now
-    }
-
-    /// What the shell is to do after an event.
-    public struct Actions: Sendable {
-        public var output: [UInt8]
-        public var ending: Ending
-        /// When to call `timePassed`.
-        public var deadline: Instant?
     }
 
     /// A request that waits for its answer, in the order of requests.
@@ -63,7 +58,7 @@ public struct ServerConnectionState: Sendable {
     private var isStopping = false
     private var owesContinue = false
     private var output: [UInt8] = []
-    private var ending = Ending.open
+    public private(set) var ending = Ending.open
     /// When the present progress of the parser began, or the connection became idle.
     private var since: Instant
     private var progress = RequestParser.Progress.idle
@@ -80,9 +75,10 @@ public struct ServerConnectionState: Sendable {
     public var requestsInFlight: Int { slots.count }
 
     /// Reads on from `consumed` and moves it. Call again while a request is delivered, since more may follow
-    /// in the same bytes; nil when bytes or answers are needed first.
+    /// in the same bytes; nil when bytes or answers are needed first. `date` is the Date line.
     public mutating func received(
-        _ input: Span<UInt8>, consumed: inout Int, now: Instant, bodyLimit: (HTTPRequestHead) -> Int
+        _ input: Span<UInt8>, consumed: inout Int, now: Instant, date: [UInt8],
+        bodyLimit: (HTTPRequestHead) -> Int
     ) -> Delivery? {
         while true {
             guard ending == .open, case .open = reading else {
@@ -100,7 +96,7 @@ public struct ServerConnectionState: Sendable {
             case .refused(let refusal):
                 reading = .over
                 slots.append(Slot(stage: .answered(.refusal(refusal)), toHead: false, closes: true))
-                writeReady(date: [], now: now)
+                writeReady(date: date, now: now)
             case .request(let head, let body):
                 owesContinue = false
                 let closes = head.asksToClose || isStopping
@@ -115,8 +111,7 @@ public struct ServerConnectionState: Sendable {
         slots.count < limits.requestsInFlight && waitingOutputBytes < limits.waitingOutputBytes
     }
 
-    /// Takes an answer or a part of one. What is late, doubled or out of turn is dropped. `date` is the Date
-    /// line.
+    /// Takes an answer or a part of one. What is late, doubled or out of turn is dropped.
     public mutating func answered(_ number: UInt64, _ answer: Answer, date: [UInt8], now: Instant) {
         guard ending == .open, number >= firstNumber, number - firstNumber < UInt64(slots.count) else {
             return
@@ -138,9 +133,12 @@ public struct ServerConnectionState: Sendable {
         case (.streaming, .end):
             if slots[index].writesChunks { ResponseWriter.writeLastChunk(into: &slots[index].streamed) }
             slots[index].stage = .ended
+        case (.waiting, .abandon):
+            slots[index].stage = .answered(.problem(500, detail: "the request was not answered"))
+        case (.streaming, .abandon): end(.now, now)
         default: return
         }
-        if index == 0 { writeReady(date: date, now: now) }
+        if index == 0, ending == .open { writeReady(date: date, now: now) }
     }
 
     /// The shell has this many bytes that the peer has not taken yet.
@@ -170,7 +168,7 @@ public struct ServerConnectionState: Sendable {
     }
 
     /// To be called at `Actions.deadline` or later; early calls do nothing.
-    public mutating func timePassed(now: Instant) {
+    public mutating func timePassed(now: Instant, date: [UInt8]) {
         guard let deadline, deadline <= now else { return }
         guard ending == .open, outputWaitsSince.map({ $0 + limits.sendDeadline > now }) ?? true else {
             end(.now, now)
@@ -178,25 +176,27 @@ public struct ServerConnectionState: Sendable {
         }
         switch progress {
         case .idle: end(.afterOutput, now)
-        case .head: refuseLate("the request's head took too long", now)
-        case .body: refuseLate("the request's body took too long", now)
+        case .head: refuseLate("the request's head took too long", now, date)
+        case .body: refuseLate("the request's body took too long", now, date)
         }
     }
 
-    private mutating func refuseLate(_ reason: String, _ now: Instant) {
+    private mutating func refuseLate(_ reason: String, _ now: Instant, _ date: [UInt8]) {
         reading = .over
         progress = .idle
         slots.append(Slot(stage: .answered(.refusal(HTTPRefusal(408, reason))), toHead: false, closes: true))
-        writeReady(date: [], now: now)
+        writeReady(date: date, now: now)
     }
 
-    public mutating func takeActions() -> Actions {
-        let actions = Actions(output: output, ending: ending, deadline: deadline)
+    /// The bytes to send now, all answers that are due in one piece.
+    public mutating func takeOutput() -> [UInt8] {
+        let taken = output
         output = []
-        return actions
+        return taken
     }
 
-    private var deadline: Instant? {
+    /// When to call `timePassed`.
+    public var deadline: Instant? {
         if ending == .now { return nil }
         let sending = outputWaitsSince.map { $0 + limits.sendDeadline }
         if let endingSince {
