@@ -55,6 +55,8 @@ let package = Package(
         room("AgentCore", "DataPlane/AgentCore", ["Core", "Wire"]),
         program("Agent", "DataPlane/Agent", ["AgentCore", "IO", "TLS", "HTTP", "CLinux"]),
 
+        program("HealthzBench", "infra/bench/healthz", ["HTTP", "IO", "Core"]),
+
         suite("CoreTests", ["Core", "CLinux"]),
         suite("CryptoTests", ["Crypto", "Core"]),
         suite("WireTests", ["Wire"]),
