@@ -60,7 +60,7 @@ let package = Package(
         suite("CoreTests", ["Core", "CLinux"]),
         suite("CryptoTests", ["Crypto", "Core"]),
         suite("WireTests", ["Wire"]),
-        suite("IOTests", ["IO", "CLinux"]),
+        suite("IOTests", ["IO", "Core", "CLinux"]),
         suite("TLSTests", ["TLS", "Core", "Crypto", "IO", "COpenSSL"]),
         suite("HTTPTests", ["HTTP", "IO", "TLS", "Crypto", "Core", "CLinux"]),
         suite("PostgresTests", ["Postgres", "Support"]),

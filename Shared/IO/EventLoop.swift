@@ -178,6 +178,11 @@ public final class EventLoop {
     public func run() {
         while running { turn() }
         mailbox.close()
+        // Sources, timers and work hold this loop and one another: let go, so that descriptors close.
+        again = []
+        endOfTurn = []
+        timers = TimerQueue()
+        for index in slots.indices { slots[index].source = nil }
     }
 
     /// On the loop's thread; from elsewhere, post it.
@@ -204,11 +209,17 @@ public final class EventLoop {
             for work in mailbox.collect() { work(self) }
         }
         if !again.isEmpty { runRequeued() }
-        while let work = timers.popDue(now) { work() }
-        while !endOfTurn.isEmpty {
-            let works = endOfTurn
-            endOfTurn = []
-            for work in works { work() }
+        runTimers()
+        let works = endOfTurn
+        endOfTurn = []
+        for work in works { work() }
+    }
+
+    /// Work that schedules more for right now has it in the next turn, or sources would starve.
+    private func runTimers() {
+        for _ in 0..<timers.liveCount {
+            guard let work = timers.popDue(now) else { return }
+            work()
         }
     }
 

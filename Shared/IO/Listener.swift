@@ -9,13 +9,28 @@ public final class Listener: Source {
     private var descriptor: Descriptor?
     private let onAccept: (consuming Descriptor, SocketAddress) -> Void
     private let onExhausted: () -> Void
+    private let accept: Accept
     private static let acceptsPerTurn = 64
     private static let pause = Milliseconds(100)
 
+    /// accept4(2) with our flags; tests give another to run out of descriptors.
+    typealias Accept = (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+
     /// Port 0 takes a free port: see `localAddress`. `onExhausted` is told each time accepting had to pause.
-    public init(
+    public convenience init(
         loop: EventLoop, address: SocketAddress, backlog: Int32 = 4096,
         onExhausted: @escaping () -> Void = {},
+        onAccept: @escaping (consuming Descriptor, SocketAddress) -> Void
+    ) throws(SystemError) {
+        try self.init(
+            loop: loop, address: address, backlog: backlog,
+            accept: { accept4($0, $1, $2, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)) },
+            onExhausted: onExhausted, onAccept: onAccept)
+    }
+
+    init(
+        loop: EventLoop, address: SocketAddress, backlog: Int32, accept: @escaping Accept,
+        onExhausted: @escaping () -> Void,
         onAccept: @escaping (consuming Descriptor, SocketAddress) -> Void
     ) throws(SystemError) {
         let socket = try SocketOptions.tcpSocket(ipv6: address.isIPv6)
@@ -27,6 +42,7 @@ public final class Listener: Source {
         guard listen(raw, backlog) == 0 else { throw .last("listen \(address)") }
         localAddress = SocketAddress.local(of: raw) ?? address
         self.loop = loop
+        self.accept = accept
         self.onAccept = onAccept
         self.onExhausted = onExhausted
         descriptor = consume socket
@@ -41,7 +57,7 @@ public final class Listener: Source {
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
             let accepted = withUnsafeMutablePointer(to: &storage) { pointer in
                 pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    accept4(listening, $0, &length, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+                    accept(listening, $0, &length)
                 }
             }
             if accepted >= 0 {

@@ -42,9 +42,12 @@ public struct Mailbox: Sendable {
     }
 
     func close() {
-        box.letters.withLock { letters in
-            letters.open = false
-            letters.work = []
+        // Dropped outside the lock: what the work holds may post when it goes.
+        let dropped = box.letters.withLock { letters in
+            let work = letters.work
+            letters = ([], false)
+            return work
         }
+        _ = consume dropped
     }
 }

@@ -22,8 +22,7 @@ public final class Splice {
     /// One direction ended, and the other silent for so long: nobody is coming back.
     private static let halfClosedLimit = Milliseconds.seconds(60)
 
-    /// `toLeft` and `toRight` go out before anything else: bytes read ahead, at most 64 KiB each. The sockets must
-    /// be non-blocking. `onEnd` is called once, on the loop, never from within `start`.
+    /// `toLeft` and `toRight` go out before anything else: bytes read ahead. The sockets must be non-blocking. `onEnd` is called once, on the loop, never from within `start`.
     public init(
         loop: EventLoop, pool: SplicePool, left: consuming Descriptor, right: consuming Descriptor,
         toLeft: [UInt8] = [], toRight: [UInt8] = [], onEnd: @escaping (SpliceReport) -> Void
@@ -41,8 +40,8 @@ public final class Splice {
         onEnd: @escaping (SpliceReport) -> Void
     ) {
         self.init(
-            loop: loop, pool: pool, left: Descriptor(owning: left.descriptor),
-            right: Descriptor(owning: right.descriptor), toLeft: left.output + right.input,
+            loop: loop, pool: pool, left: left.takeDescriptor(), right: right.takeDescriptor(),
+            toLeft: left.output + right.input,
             toRight: right.output + left.input, onEnd: onEnd)
     }
 
@@ -116,6 +115,8 @@ private final class SpliceSide: Source {
     private var pipe: Pipe?
     private var largeReads = 0
     private var smallSplices = 0
+    /// The kernel told of the end; it tells once, and maybe while the peer was full.
+    private var endIsNear = false
 
     private static let readsPerTurn = 8
     private static let largeRead = 16 * 1024
@@ -131,9 +132,8 @@ private final class SpliceSide: Source {
         lastRead = loop.now
         super.init()
         if !ahead.isEmpty {
-            precondition(ahead.count <= SplicePool.bufferBytes, "more was read ahead than a splice can hold")
             let count = ahead.count
-            let buffer = pool.takeBuffer()
+            let buffer = pool.takeBuffer(atLeast: count)
             ahead.withUnsafeBytes {
                 buffer.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(buffer), byteCount: count)
             }
@@ -152,30 +152,31 @@ private final class SpliceSide: Source {
     override func ready(_ readiness: Readiness) {
         if !readiness.isDisjoint(with: [.writable, .hungUp]), let peer, peer.isBlocked { peer.unblock() }
         guard owned != nil, !readiness.isDisjoint(with: [.readable, .readEnded, .hungUp]) else { return }
-        pump(toEnd: !readiness.isDisjoint(with: [.readEnded, .hungUp]))
+        if !readiness.isDisjoint(with: [.readEnded, .hungUp]) { endIsNear = true }
+        pump()
     }
 
     private var isBlocked: Bool { pending != nil || (pipe?.held ?? 0) > 0 }
 
     /// The peer takes bytes again.
     private func unblock() {
-        if flush() { pump(toEnd: false) }
+        if flush() { pump() }
     }
 
     /// Reads until there is nothing more, the peer is full, or others deserve a turn. A read shorter than asked
-    /// has emptied the socket (epoll(7)), unless its end is known to follow (`toEnd`).
-    private func pump(toEnd: Bool) {
+    /// has emptied the socket (epoll(7)), unless its end is known to follow.
+    private func pump() {
         guard !isBlocked, !hasEnded else { return }
         lastRead = loop.now
         for _ in 0..<Self.readsPerTurn {
-            let isMore = pipe == nil ? copyOnce(toEnd: toEnd) : spliceOnce()
+            let isMore = pipe == nil ? copyOnce() : spliceOnce()
             guard isMore else { return }
         }
-        loop.requeue(self, toEnd ? [.readable, .readEnded] : .readable)
+        loop.requeue(self, .readable)
     }
 
     /// False when there is nothing more to do for now.
-    private func copyOnce(toEnd: Bool) -> Bool {
+    private func copyOnce() -> Bool {
         let memory = loop.scratch
         let count = recv(descriptor, memory.baseAddress, EventLoop.scratchBytes, 0)
         guard count > 0 else { return readStopped(count) }
@@ -192,7 +193,7 @@ private final class SpliceSide: Source {
         } else {
             largeReads = 0
         }
-        return toEnd || count == EventLoop.scratchBytes
+        return endIsNear || count == EventLoop.scratchBytes
     }
 
     private func hold(_ rest: UnsafeRawBufferPointer) {

@@ -47,8 +47,9 @@ public final class SplicePool {
         if pipe.held == 0, idlePipes.count < Self.keptIdle { idlePipes.append(pipe) }
     }
 
-    func takeBuffer() -> UnsafeMutableRawPointer {
-        idleBuffers.popLast() ?? .allocate(byteCount: Self.bufferBytes, alignment: 64)
+    func takeBuffer(atLeast count: Int = 0) -> UnsafeMutableRawPointer {
+        if count > Self.bufferBytes { return .allocate(byteCount: count, alignment: 64) }
+        return idleBuffers.popLast() ?? .allocate(byteCount: Self.bufferBytes, alignment: 64)
     }
 
     func give(back buffer: UnsafeMutableRawPointer) {

@@ -83,7 +83,9 @@ public final class Stream: Source {
     private var started = false
     private static let readsPerTurn = 16
     /// How long a peer may take to accept the last bytes of `closeWhenSent`.
-    private static let lingerLimit = Milliseconds.seconds(5)
+    private static let sendLimit = Milliseconds.seconds(5)
+    /// ... and then to end its own direction.
+    private static let lingerLimit = Milliseconds.seconds(2)
 
     /// Above `maxInputBytes` of untaken input the stream stops reading; above `maxOutputBytes` of unsent output
     /// it fails: that peer does not read. Call `start()` once the handler is in place.
@@ -129,7 +131,8 @@ public final class Stream: Source {
         runCodec { codec, wire throws(CodecError) in try codec.send(bytes, wire: &wire) }
     }
 
-    /// Closes once everything sent so far is with the kernel, after at most 5 s.
+    /// Closes once everything sent so far is with the peer's kernel: our direction ends at once, the peer has
+    /// 2 s to end its own. Unsent output may take 5 s.
     public func closeWhenSent() {
         guard descriptor != nil, !closing else { return }
         if let codec {
@@ -139,8 +142,18 @@ public final class Stream: Source {
         }
         guard descriptor != nil else { return }
         closing = true
-        if output.isEmpty { return close(.closedHere) }
+        loop.schedule(after: Self.sendLimit) { [weak self] in self?.close(.closedHere) }
+        if output.isEmpty { linger() }
+    }
+
+    /// Everything is sent: ends our direction and waits for the peer to end its own.
+    private func linger() {
+        guard let raw = descriptor?.rawValue else { return }
+        if inputEnded { return close(.closedHere) }
+        shutdown(raw, Int32(SHUT_WR))
         loop.schedule(after: Self.lingerLimit) { [weak self] in self?.close(.closedHere) }
+        // Edges told so far may have been left unread.
+        loop.requeue(self, .readable)
     }
 
     public func close(_ end: StreamEnd = .closedHere) {
@@ -168,21 +181,21 @@ public final class Stream: Source {
 
     /// Takes the connection off this loop whole, to go on elsewhere: `Stream(moved:on:)`.
     public func detach() -> MovedStream? {
-        guard let taken = descriptor.take() else { return nil }
         loop.remove(self)
+        guard let taken = descriptor.take() else { return nil }
         handler = nil
         return MovedStream(
             descriptor: taken.release(), codec: codec, input: input.array(), output: output.array(),
             isOpen: isOpen)
     }
 
-    /// Goes on with a connection detached from another loop.
+    /// Goes on with a connection detached from another loop. The handler hears of input that came along.
     public convenience init(
         moved: MovedStream, on loop: EventLoop, maxInputBytes: Int = 64 * 1024,
         maxOutputBytes: Int = 8 * 1024 * 1024, handler: any StreamHandler
     ) {
         self.init(
-            loop: loop, descriptor: Descriptor(owning: moved.descriptor), codec: moved.codec,
+            loop: loop, descriptor: moved.takeDescriptor(), codec: moved.codec,
             maxInputBytes: maxInputBytes, maxOutputBytes: maxOutputBytes, handler: handler)
         input.append(moved.input)
         output.append(moved.output)
@@ -192,6 +205,11 @@ public final class Stream: Source {
             do throws(SystemError) {
                 try loop.add(self, descriptor: raw)
                 loop.requeue(self, [.readable, .writable])
+                if !input.isEmpty {
+                    loop.atEndOfTurn { [self] in
+                        if !input.isEmpty { self.handler?.streamReceived(self) }
+                    }
+                }
             } catch {
                 close(.failed(error))
             }
@@ -201,7 +219,8 @@ public final class Stream: Source {
     // MARK: reading
 
     public override func ready(_ readiness: Readiness) {
-        if !output.isEmpty, readiness.contains(.writable) || !readiness.isDisjoint(with: .hungUp) { flush() }
+        if !output.isEmpty, !readiness.isDisjoint(with: [.writable, .hungUp]) { flush() }
+        if inputEnded, !readiness.isDisjoint(with: .hungUp) { return resetAfterEnd() }
         if !readiness.isDisjoint(with: [.readable, .hungUp, .readEnded]) { readAll() }
     }
 
@@ -211,7 +230,8 @@ public final class Stream: Source {
             guard let raw = descriptor?.rawValue, !inputEnded else { return }
             if closing { return discardInput(raw) }
             guard !readingPaused, input.count < maxInputBytes else { return }
-            let count = recv(raw, loop.scratch.baseAddress, EventLoop.scratchBytes, 0)
+            let room = min(EventLoop.scratchBytes, maxInputBytes - input.count)
+            let count = recv(raw, loop.scratch.baseAddress, room, 0)
             if count > 0 {
                 take(UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
             } else if count == 0 {
@@ -230,10 +250,25 @@ public final class Stream: Source {
         loop.requeue(self, .readable)
     }
 
+    /// The peer, who had only ended its own direction, is gone altogether.
+    private func resetAfterEnd() {
+        guard let raw = descriptor?.rawValue else { return }
+        let code = SocketOptions.pendingError(raw)
+        close(code == 0 ? .peerClosed : .failed(SystemError("recv", code: code)))
+    }
+
     /// While the last output leaves, what the peer still sends is read and dropped: closing with unread input
     /// would reset the connection and destroy the output.
     private func discardInput(_ raw: Int32) {
-        while recv(raw, loop.scratch.baseAddress, EventLoop.scratchBytes, 0) > 0 {}
+        for _ in 0..<Self.readsPerTurn {
+            let count = recv(raw, loop.scratch.baseAddress, EventLoop.scratchBytes, 0)
+            if count > 0 { continue }
+            if count < 0, mc_errno() == EAGAIN || mc_errno() == EINTR { return }
+            inputEnded = true
+            if output.isEmpty { close(.closedHere) }
+            return
+        }
+        loop.requeue(self, .readable)
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer) {
@@ -307,7 +342,7 @@ public final class Stream: Source {
             output.consume(count)
         }
         guard descriptor != nil else { return }
-        if closing { return close(.closedHere) }
+        if closing { return linger() }
         handler?.streamDrained(self)
     }
 
@@ -325,7 +360,7 @@ public final class Stream: Source {
 /// A connection between two owners: another loop, or a splice.
 public final class MovedStream: @unchecked Sendable {
     // Unchecked because exactly one loop holds it at a time: the old one let go in `detach`.
-    let descriptor: Int32
+    private var descriptor: Int32
     let codec: (any StreamCodec)?
     /// Received and not taken.
     public let input: [UInt8]
@@ -342,4 +377,12 @@ public final class MovedStream: @unchecked Sendable {
         self.output = output
         self.isOpen = isOpen
     }
+
+    /// To be called once: by the one who goes on with the connection.
+    func takeDescriptor() -> Descriptor {
+        defer { descriptor = -1 }
+        return Descriptor(owning: descriptor)
+    }
+
+    deinit { if descriptor >= 0 { CLinux.close(descriptor) } }
 }
