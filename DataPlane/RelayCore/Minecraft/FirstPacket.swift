@@ -1,3 +1,5 @@
+import Core
+
 /// What the first bytes of a player's connection are. Ask again with more bytes until it is not `.needMore` or
 /// `.ambiguous`; the bytes stay with the caller, who forwards them as they came.
 public enum FirstPacket: Sendable, Hashable {
@@ -19,8 +21,8 @@ public enum FirstPacket: Sendable, Hashable {
         case unknownIntent = "unknown_intent"
     }
 
-    /// How long nothing may follow before an old ping counts as whole, in milliseconds.
-    public static let legacyWait_ms = 250
+    /// How long nothing may follow before an old ping counts as whole.
+    public static let legacyWait = Milliseconds(250)
     /// The body of a handshake: more than any name with Forge or TCPShield data needs.
     public static let maxFrameBytes = 1024
     /// Empty frames before the handshake; the game skips them.
@@ -28,7 +30,7 @@ public enum FirstPacket: Sendable, Hashable {
     /// The caller never needs to hold more than this to get an answer.
     public static let maxBytes = maxLeadingZeros + Packet.maxLengthBytes + maxFrameBytes
 
-    /// Reads from the first byte of the connection. `quiet` says that nothing more came for `legacyWait_ms`.
+    /// Reads from the first byte of the connection. `quiet` says that nothing more came for `legacyWait`.
     public static func read(_ bytes: Span<UInt8>, quiet: Bool = false) -> FirstPacket {
         guard bytes.count > 0 else { return .needMore }
         // A modern frame of two bytes cannot be a handshake, so 02 is the login of old.
