@@ -78,3 +78,11 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// libFuzzer brings its own main, so this target exists only when infra/fuzz asks for it.
+if Context.environment["MINECART_FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz", dependencies: ["Core", "Crypto", "Wire", "HTTP", "RelayCore"],
+            path: "Tests/Fuzz", exclude: ["Seeds"], swiftSettings: strict))
+}
