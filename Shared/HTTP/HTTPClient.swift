@@ -200,15 +200,16 @@ public final class HTTPClientCall {
         }
     }
 
-    func received(_ input: inout ByteBuffer) {
+    func received(_ stream: Stream) {
+        let hadHead = parser.hasHead
         var consumed = 0
-        let before = parser.progress
-        let event = input.withSpan { parser.feed($0, consumed: &consumed) }
-        input.consume(consumed)
-        if case .head = before, case .body = parser.progress {
+        let event = stream.input.withSpan { parser.feed($0, consumed: &consumed) }
+        stream.input.consume(consumed)
+        if let event {
+            settle(event, inputLeft: !stream.input.isEmpty)
+        } else if parser.hasHead, !hadHead {
             wait(request.bodyDeadline, for: "end of the answer")
         }
-        if let event { settle(event, inputLeft: !input.isEmpty) }
     }
 
     /// `cleanly`: the server said so, rather than that the connection broke.
@@ -293,7 +294,7 @@ final class HTTPClientConnection: StreamHandler {
     func streamReceived(_ stream: Stream) {
         // Bytes that nobody asked for: such a connection is not used again.
         guard let call else { return close() }
-        call.received(&stream.input)
+        call.received(stream)
     }
 
     func streamInputEnded(_ stream: Stream) {

@@ -12,8 +12,6 @@ public struct ResponseParser: Sendable {
         case done
     }
 
-    public enum Progress: Sendable { case head, body, done }
-
     private let limits: HTTPHeadLimits
     private let toHead: Bool
     private let bodyLimitBytes: Int
@@ -24,6 +22,8 @@ public struct ResponseParser: Sendable {
     /// Interim answers are capped, so that they cannot go on for ever.
     private var interimLeft = 16
     public private(set) var hasBegun = false
+    /// The head was read, interim ones not counted.
+    public private(set) var hasHead = false
 
     /// `toHead`: the request was HEAD, so no body follows whatever the fields say.
     public init(limits: HTTPHeadLimits = HTTPHeadLimits(), toHead: Bool = false, bodyLimitBytes: Int) {
@@ -31,14 +31,6 @@ public struct ResponseParser: Sendable {
         self.toHead = toHead
         self.bodyLimitBytes = bodyLimitBytes
         reader = HeadReader(limits)
-    }
-
-    public var progress: Progress {
-        switch stage {
-        case .head: .head
-        case .body: .body
-        case .done: .done
-        }
     }
 
     /// Reads from `consumed` on and moves it; nil when more bytes are needed.
@@ -87,6 +79,7 @@ public struct ResponseParser: Sendable {
                     }
                     continue
                 }
+                hasHead = true
                 closes = closes || headers.lists("close", in: "connection")
                 let response = HTTPResponse(status: status, headers: headers)
                 let framing = try framing(headers)
