@@ -55,7 +55,7 @@ let package = Package(
         room("AgentCore", "DataPlane/AgentCore", ["Core", "Wire"]),
         program("Agent", "DataPlane/Agent", ["AgentCore", "IO", "TLS", "HTTP", "CLinux"]),
 
-        program("HealthzBench", "infra/bench/healthz", ["HTTP", "IO", "Core"]),
+        program("HealthzBench", "infra/bench/healthz", ["HTTP", "IO", "Core", "CLinux"]),
 
         suite("CoreTests", ["Core", "CLinux"]),
         suite("CryptoTests", ["Crypto", "Core"]),

@@ -1,3 +1,4 @@
+import CLinux
 import Core
 import HTTP
 import IO
@@ -18,7 +19,8 @@ do throws(SystemError) {
         default: responder.respond(.problem(404, detail: "only /healthz is here"))
         }
     }
-    print(server.localAddress.port)
+    let line = "\(server.localAddress.port)\n"
+    _ = write(1, line, line.utf8.count)
     loop.run()
 } catch {
     print("cannot start: \(error)")
