@@ -49,13 +49,18 @@ public struct Log: Sendable {
         }
     }
 
-    /// A value that a stranger may have chosen cannot start a line of its own or colour a terminal.
-    private static func printable(_ text: String) -> String {
-        text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F }
-            ? String(
-                String.UnicodeScalarView(
-                    text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : $0 }))
-            : text
+    /// A value that a stranger may have chosen cannot start a line of its own, colour a terminal or turn the
+    /// direction of writing.
+    static func printable(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: isControl) else { return text }
+        return String(String.UnicodeScalarView(text.unicodeScalars.map { isControl($0) ? "?" : $0 }))
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0..<0x20, 0x7F...0x9F, 0x2028...0x202E, 0x2066...0x2069: true
+        default: false
+        }
     }
 
     private static func quoted(_ value: String) -> String {

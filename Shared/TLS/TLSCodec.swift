@@ -14,8 +14,8 @@ public final class TLSCodec: StreamCodec {
     private var finished = false
     /// Plain bytes sent before the handshake was done.
     private var early: [UInt8] = []
-    private let ssl: OpaquePointer
-    private let wires: Wires
+    let ssl: OpaquePointer
+    let wires: Wires
     private let context: ContextHandle
     private static let maxEarlyBytes = 64 * 1024
     private static let recordBytes = 16 * 1024

@@ -128,7 +128,7 @@ func forge(header: JSON, payload: [UInt8], sign: ([UInt8]) -> [UInt8]) -> String
 
     @Test(arguments: [
         "", ".", "..", "...", "a", "a.b", "a.b.c", "a.b.c.d", "e30.e30.", "bnVsbA.e30.AA", "eyJ9.e30.AA",
-        "é.é.é", "\0.\0.\0",
+        "é.é.é", "é",
     ])
     func aMalformedTextIsRefused(token: String) {
         #expect(throws: JWSError.self) { try verify(token) }
