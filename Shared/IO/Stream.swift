@@ -81,6 +81,7 @@ public final class Stream: Source {
     private var moreToRead = false
     private var closing = false
     private var started = false
+    private var received: [UInt8] = []
     private static let readsPerTurn = 16
     /// How long a peer may take to accept the last bytes of `closeWhenSent`.
     private static let sendLimit = Milliseconds.seconds(5)
@@ -102,8 +103,8 @@ public final class Stream: Source {
         super.init()
     }
 
-    /// Begins to read, after taking `received`: bytes that came before the stream existed.
-    public func start(received: [UInt8] = []) {
+    /// Begins to read.
+    public func start() {
         guard let raw = descriptor?.rawValue, !started else { return }
         started = true
         do throws(SystemError) {
@@ -117,7 +118,9 @@ public final class Stream: Source {
         } else {
             runCodec { codec, wire throws(CodecError) in try codec.start(wire: &wire) }
         }
-        if !received.isEmpty { received.withUnsafeBytes { take($0) } }
+        let early = received
+        received = []
+        if !early.isEmpty { early.withUnsafeBytes { take($0) } }
     }
 
     public var isClosed: Bool { descriptor == nil }
@@ -214,6 +217,17 @@ public final class Stream: Source {
                 close(.failed(error))
             }
         }
+    }
+
+    /// Puts a codec under a connection that had none so far; `start()` gives it what had been received.
+    public convenience init(
+        wrapping moved: MovedStream, on loop: EventLoop, codec: any StreamCodec,
+        maxInputBytes: Int = 64 * 1024, maxOutputBytes: Int = 8 * 1024 * 1024, handler: any StreamHandler
+    ) {
+        self.init(
+            loop: loop, descriptor: moved.takeDescriptor(), codec: codec,
+            maxInputBytes: maxInputBytes, maxOutputBytes: maxOutputBytes, handler: handler)
+        received = moved.input
     }
 
     // MARK: reading

@@ -1,0 +1,168 @@
+import Core
+import IO
+import RelayCore
+import Wire
+
+/// A TLS connection that wants to be a link: it has to show a good ticket in ten seconds.
+final class LinkGuest: StreamHandler {
+    private let relayLoop: RelayLoop
+    private var stream: IO.Stream?
+    private var deadline: TimerID?
+    private var countsAsHandshake = true
+    private static let patience = Milliseconds.seconds(10)
+
+    init(_ relayLoop: RelayLoop, moved: MovedStream, codec: any StreamCodec) {
+        self.relayLoop = relayLoop
+        relayLoop.context.metrics.connections.add(1)
+        stream = Stream(wrapping: moved, on: relayLoop.loop, codec: codec, maxInputBytes: 16 * 1024, handler: self)
+    }
+
+    func start() {
+        deadline = relayLoop.loop.schedule(after: Self.patience) { [weak self] in
+            self?.relayLoop.context.metrics.handshakeTimeouts.add()
+            self?.stream?.close()
+        }
+        stream?.start()
+    }
+
+    func streamOpened(_ stream: IO.Stream) { endHandshake() }
+
+    func streamReceived(_ stream: IO.Stream) {
+        let decoded = stream.input.withSpan { bytes in
+            Result { () throws(WireError) in try LinkFrame.decode(bytes) }
+        }
+        switch decoded {
+        case .success(.needMore): return
+        case .success(.skipped(let consumed)):
+            stream.input.consume(consumed)
+            streamReceived(stream)
+        case .success(.message(.hello(let text), let consumed)):
+            stream.input.consume(consumed)
+            check(text, stream)
+        case .success(.message), .failure: refuse(stream, .protocolError)
+        }
+    }
+
+    private func check(_ text: String, _ stream: IO.Stream) {
+        let context = relayLoop.context
+        guard !context.isDraining else { return refuse(stream, .draining) }
+        guard let keys = context.keys else { return refuse(stream, .overloaded) }
+        let ticket: Ticket
+        do throws(TicketError) {
+            ticket = try Ticket.verify(text, relay: context.relay.id, keys: keys, now: WallTime.now())
+        } catch {
+            Log("relay").info("link refused", ["reason": error.description])
+            return refuse(stream, .ticketRefused)
+        }
+        guard let door = context.door(forTunnel: ticket.tunnel), let moved = stream.detach() else {
+            return stream.close()
+        }
+        gone()
+        if door.number == relayLoop.number {
+            relayLoop.room(ticket.tunnel, limits: ticket.limits).linkArrived(moved, ticket: ticket)
+        } else {
+            door.post { $0.room(ticket.tunnel, limits: ticket.limits).linkArrived(moved, ticket: ticket) }
+        }
+    }
+
+    private func refuse(_ stream: IO.Stream, _ reason: GoAwayReason) {
+        relayLoop.context.metrics.linkRefused.add()
+        stream.send(LinkFrame.goAway(reconnectIn: .seconds(1), reason).encode())
+        stream.closeWhenSent()
+    }
+
+    func streamClosed(_ stream: IO.Stream, _ end: StreamEnd) { gone() }
+
+    private func gone() {
+        endHandshake()
+        if let deadline { relayLoop.loop.cancel(deadline) }
+        deadline = nil
+        stream = nil
+        relayLoop.context.metrics.connections.add(-1)
+    }
+
+    private func endHandshake() {
+        guard countsAsHandshake else { return }
+        countsAsHandshake = false
+        relayLoop.endHandshake()
+    }
+}
+
+/// The link of a tunnel's agent, on the tunnel's loop. A silent one is asked every two seconds and given up after
+/// six.
+final class AgentLink: StreamHandler {
+    let session: String
+    let generation: Int
+    private unowned let room: TunnelRoom
+    private var stream: IO.Stream?
+    private var lastHeard: Instant
+    private var pulse: TimerID?
+    private static let pulseEvery = Milliseconds.seconds(2)
+    private static let silenceLimit = Milliseconds.seconds(6)
+
+    private var loop: EventLoop { room.relayLoop.loop }
+
+    init(_ room: TunnelRoom, moved: MovedStream, ticket: Ticket) {
+        self.room = room
+        session = ticket.session
+        generation = ticket.generation
+        lastHeard = room.relayLoop.loop.now
+        stream = Stream(moved: moved, on: room.relayLoop.loop, maxInputBytes: 32 * 1024, maxOutputBytes: 256 * 1024, handler: self)
+        room.relayLoop.context.metrics.connections.add(1)
+        schedulePulse()
+    }
+
+    func send(_ frame: LinkFrame) { stream?.send(frame.encode()) }
+
+    /// Says why and closes.
+    func sendAway(_ reason: GoAwayReason) {
+        let reconnectIn = Milliseconds(Int.random(in: 0...1000, using: &room.relayLoop.random))
+        send(.goAway(reconnectIn: reconnectIn, reason))
+        stream?.closeWhenSent()
+    }
+
+    func streamReceived(_ stream: IO.Stream) {
+        lastHeard = loop.now
+        while !stream.isClosed {
+            let decoded = stream.input.withSpan { bytes in
+                Result { () throws(WireError) in try LinkFrame.decode(bytes) }
+            }
+            switch decoded {
+            case .success(.needMore): return
+            case .success(.skipped(let consumed)): stream.input.consume(consumed)
+            case .success(.message(let frame, let consumed)):
+                stream.input.consume(consumed)
+                handle(frame, stream)
+            case .failure: return sendAway(.protocolError)
+            }
+        }
+    }
+
+    private func handle(_ frame: LinkFrame, _ stream: IO.Stream) {
+        switch frame {
+        case .ping(let token): send(.pong(token))
+        case .refuse(let nonce, _, let reason): room.agentRefused(nonce, reason)
+        case .goAway: stream.closeWhenSent()
+        // What only a relay says, or a second HELLO: ignored, as a frame from a newer agent would be.
+        case .hello, .welcome, .park, .open, .pong, .migrate, .limits: break
+        }
+    }
+
+    func streamClosed(_ stream: IO.Stream, _ end: StreamEnd) {
+        if let pulse { loop.cancel(pulse) }
+        pulse = nil
+        self.stream = nil
+        room.relayLoop.context.metrics.connections.add(-1)
+        room.linkClosed(self)
+    }
+
+    private func schedulePulse() {
+        pulse = loop.schedule(after: Self.pulseEvery) { [weak self] in
+            guard let self, let stream = self.stream else { return }
+            let silence = self.loop.now.since(self.lastHeard)
+            if silence >= Self.silenceLimit { return stream.close(.protocolError("silent for too long")) }
+            if silence >= Self.pulseEvery { self.send(.ping(self.loop.now.nanoseconds)) }
+            self.schedulePulse()
+        }
+    }
+}

@@ -1,0 +1,186 @@
+import Core
+import IO
+import RelayCore
+import Wire
+
+/// A fresh connection on a public listener: reads first bytes until it is known to be a player, a link or a data
+/// connection, and hands it to whom it belongs. It has five seconds.
+final class Guest: StreamHandler {
+    private let relayLoop: RelayLoop
+    private let peer: SocketAddress
+    private var stream: IO.Stream?
+    private var deadline: TimerID?
+    private var quietTimer: TimerID?
+    private static let patience = Milliseconds.seconds(5)
+    private static let maxFirstBytes = 4096
+
+    private var loop: EventLoop { relayLoop.loop }
+    private var context: RelayContext { relayLoop.context }
+
+    init(_ relayLoop: RelayLoop, descriptor: consuming Descriptor, peer: SocketAddress) {
+        self.relayLoop = relayLoop
+        self.peer = peer
+        stream = Stream(
+            loop: relayLoop.loop, descriptor: descriptor, maxInputBytes: Self.maxFirstBytes, handler: self)
+        context.metrics.connections.add(1)
+    }
+
+    func start() {
+        deadline = loop.schedule(after: Self.patience) { [weak self] in
+            self?.context.metrics.handshakeTimeouts.add()
+            self?.stream?.close()
+        }
+        stream?.start()
+    }
+
+    func streamReceived(_ stream: IO.Stream) {
+        switch stream.input.withSpan({ FirstBytes.sniff($0) }) {
+        case .needMore: return
+        case .tls: becomeLink(stream)
+        case .dataConnection: becomeDataConnection(stream)
+        case .minecraft: readFirstPacket(stream, quiet: false)
+        }
+    }
+
+    func streamClosed(_ stream: IO.Stream, _ end: StreamEnd) { done() }
+
+    private func done() {
+        stopTimers()
+        stream = nil
+        context.metrics.connections.add(-1)
+    }
+
+    private func stopTimers() {
+        if let deadline { loop.cancel(deadline) }
+        if let quietTimer { loop.cancel(quietTimer) }
+        deadline = nil
+        quietTimer = nil
+    }
+
+    /// Takes the connection away from this guest.
+    private func move(_ stream: IO.Stream) -> MovedStream? {
+        let moved = stream.detach()
+        done()
+        return moved
+    }
+
+    // MARK: links
+
+    private func becomeLink(_ stream: IO.Stream) {
+        guard relayLoop.beginHandshake() else {
+            context.metrics.tlsRefused.add()
+            return stream.close()
+        }
+        guard let codec = try? context.tls.codec(), let moved = move(stream) else {
+            relayLoop.endHandshake()
+            return stream.close()
+        }
+        LinkGuest(relayLoop, moved: moved, codec: codec).start()
+    }
+
+    // MARK: data connections
+
+    private func becomeDataConnection(_ stream: IO.Stream) {
+        let decoded = stream.input.withSpan { bytes in
+            Result { () throws(WireError) in try Preamble.decode(bytes) }
+        }
+        switch decoded {
+        case .success(.needMore): return
+        case .success(.message(let preamble, let consumed)):
+            stream.input.consume(consumed)
+            guard preamble.relay == context.relay.id, let door = context.door(number: preamble.nonce.firstByte),
+                let moved = move(stream)
+            else { return refuseData(stream) }
+            if door.number == relayLoop.number {
+                DataConnection.adopt(moved, nonce: preamble.nonce, on: relayLoop)
+            } else {
+                door.post { DataConnection.adopt(moved, nonce: preamble.nonce, on: $0) }
+            }
+        case .success(.skipped), .failure: refuseData(stream)
+        }
+    }
+
+    private func refuseData(_ stream: IO.Stream) {
+        context.metrics.strayData.add()
+        stream.close()
+    }
+
+    // MARK: players
+
+    private func readFirstPacket(_ stream: IO.Stream, quiet: Bool) {
+        if let quietTimer { loop.cancel(quietTimer) }
+        quietTimer = nil
+        switch stream.input.withSpan({ FirstPacket.read($0, quiet: quiet) }) {
+        case .needMore: return
+        case .ambiguous:
+            quietTimer = loop.schedule(after: Milliseconds(FirstPacket.legacyWait_ms)) { [weak self] in
+                guard let self, let stream = self.stream else { return }
+                self.quietTimer = nil
+                self.readFirstPacket(stream, quiet: true)
+            }
+        case .invalid:
+            context.metrics.invalidFirstPackets.add()
+            stream.close()
+        case .legacyLogin: answer(stream, .legacyLogin, .clientTooOld, name: "")
+        case .legacyPing(let ping):
+            context.metrics.statusPings.add()
+            guard let host = ping.host else { return answer(stream, .legacyPing(ping), .agentAway, name: "Minecart") }
+            route(stream, .legacyPing(ping), serverAddress: host)
+        case .handshake(let handshake):
+            if !handshake.intent.isLogin { context.metrics.statusPings.add() }
+            route(stream, .modern(handshake), serverAddress: handshake.serverAddress)
+        }
+    }
+
+    private func route(_ stream: IO.Stream, _ greeting: Greeting, serverAddress: String) {
+        let name: RoutingName
+        do throws(RoutingName.Refusal) {
+            name = try RoutingName(serverAddress: serverAddress)
+        } catch {
+            return answer(stream, greeting, .badAddress(error), name: "This server")
+        }
+        switch context.routes.find(name.text, relay: context.relay.id) {
+        case .unknown: answer(stream, greeting, .unknownName, name: name.text)
+        case .suspended: answer(stream, greeting, .suspended, name: name.label)
+        case .unplaced: answer(stream, greeting, .agentAway, name: name.label)
+        case .elsewhere: answer(stream, greeting, .elsewhere, name: name.label)
+        case .here(let tunnel, let limits):
+            guard let door = context.door(forTunnel: tunnel), let moved = move(stream) else { return stream.close() }
+            let arrival = Arrival(greeting: greeting, name: name, peer: peer, tunnel: tunnel, limits: limits)
+            if door.number == relayLoop.number {
+                PlayerConnection.arrive(moved, arrival, on: relayLoop)
+            } else {
+                door.post { PlayerConnection.arrive(moved, arrival, on: $0) }
+            }
+        }
+    }
+
+    private func answer(_ stream: IO.Stream, _ greeting: Greeting, _ reason: OfflineReason, name: String) {
+        guard let moved = move(stream) else { return stream.close() }
+        Farewell.say(reason, name: name, greeting: greeting, to: moved, on: relayLoop)
+    }
+}
+
+/// How a player's client introduced itself.
+enum Greeting: Sendable {
+    case modern(Handshake)
+    case legacyPing(LegacyPing)
+    case legacyLogin
+
+    var isLogin: Bool {
+        switch self {
+        case .modern(let handshake): handshake.intent.isLogin
+        case .legacyPing: false
+        case .legacyLogin: true
+        }
+    }
+}
+
+/// A player on the way to a tunnel's room.
+struct Arrival: Sendable {
+    let greeting: Greeting
+    let name: RoutingName
+    let peer: SocketAddress
+    let tunnel: String
+    let limits: Limits
+}

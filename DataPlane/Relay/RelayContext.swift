@@ -1,0 +1,78 @@
+import Core
+import Crypto
+import IO
+import RelayCore
+import Synchronization
+import TLS
+import Wire
+
+/// What all loops of one relay share: who it is, where tunnels are, whom to believe.
+final class RelayContext: Sendable {
+    let relay: RelayIdentity
+    let routes = Routes()
+    let metrics = RelayMetrics()
+    let tls: TLSServerContext
+    let links: LinkNews
+    private let loops = Mutex<[RelayLoopDoor]>([])
+    private let trustedKeys = Mutex<VerificationKeys?>(nil)
+    private let drainingFlag = Atomic<Bool>(false)
+
+    init(relay: RelayIdentity, tls: TLSServerContext) {
+        self.relay = relay
+        self.tls = tls
+        links = LinkNews()
+    }
+
+    /// The keys that tickets and assignments are signed with; nil until the control plane told them.
+    var keys: VerificationKeys? {
+        get { trustedKeys.withLock { $0 } }
+        set { trustedKeys.withLock { $0 = newValue } }
+    }
+
+    var isDraining: Bool { drainingFlag.load(ordering: .relaxed) }
+    func startDraining() { drainingFlag.store(true, ordering: .relaxed) }
+
+    func open(_ doors: [RelayLoopDoor]) { loops.withLock { $0 = doors } }
+
+    /// Everything of one tunnel happens on one loop: its link, parked connections and players.
+    func door(forTunnel tunnel: String) -> RelayLoopDoor? {
+        let hash = tunnel.utf8.reduce(UInt64(0xCBF2_9CE4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+        return loops.withLock { $0.isEmpty ? nil : $0[Int(hash % UInt64($0.count))] }
+    }
+
+    /// The loop that keeps a nonce with this first byte.
+    func door(number: UInt8) -> RelayLoopDoor? {
+        loops.withLock { Int(number) < $0.count ? $0[Int(number)] : nil }
+    }
+
+    func forEachLoop(_ work: @escaping @Sendable (RelayLoop) -> Void) {
+        for door in loops.withLock({ $0 }) { door.post(work) }
+    }
+}
+
+/// Who this relay is.
+struct RelayIdentity: Sendable {
+    let id: String
+    let region: String
+    /// What agents and players dial: "host:port".
+    let endpoint: String
+
+    var rendezvous: Rendezvous { Rendezvous(relay: id, endpoint: endpoint) }
+}
+
+/// The way to a relay loop from any thread.
+struct RelayLoopDoor: Sendable {
+    let number: UInt8
+    private let mailbox: Mailbox
+    private let relayLoop: LoopBound<RelayLoop>
+
+    init(_ relayLoop: RelayLoop) {
+        number = relayLoop.number
+        mailbox = relayLoop.loop.mailbox
+        self.relayLoop = LoopBound(relayLoop, relayLoop.loop)
+    }
+
+    func post(_ work: @escaping @Sendable (RelayLoop) -> Void) {
+        mailbox.post { loop in work(relayLoop.get(loop)) }
+    }
+}

@@ -1,0 +1,110 @@
+import Core
+import IO
+import RelayCore
+import Wire
+
+/// One loop's share of the relay: its listener, the guests that have not said what they want, and the rooms of
+/// the tunnels that live here.
+final class RelayLoop {
+    let number: UInt8
+    let loop: EventLoop
+    let context: RelayContext
+    let pool = SplicePool()
+    var random = SystemRandomNumberGenerator()
+
+    private var listeners: [Listener] = []
+    private var rooms: [String: TunnelRoom] = [:]
+    /// Which tunnel expects a nonce. One look takes it out.
+    private var expected: [Nonce: String] = [:]
+    private var nextNumber = 0
+    /// TLS handshakes cost a millisecond of CPU, and anybody may ask for one.
+    private(set) var handshakes = HandshakeBudget()
+
+    init(number: UInt8, loop: EventLoop, context: RelayContext) {
+        self.number = number
+        self.loop = loop
+        self.context = context
+    }
+
+    // MARK: listening
+
+    /// Answers with the address that was bound (port 0 takes a free one).
+    func listen(_ address: SocketAddress) throws(SystemError) -> SocketAddress {
+        let metrics = context.metrics
+        let listener = try Listener(
+            loop: loop, address: address, onExhausted: { metrics.acceptPauses.add() }
+        ) { [unowned self] descriptor, peer in
+            metrics.accepted.add()
+            Guest(self, descriptor: descriptor, peer: peer).start()
+        }
+        listeners.append(listener)
+        return listener.localAddress
+    }
+
+    func stopListening() {
+        for listener in listeners { listener.close() }
+        listeners = []
+    }
+
+    func beginHandshake() -> Bool { handshakes.begin(now: loop.now) }
+    func endHandshake() { handshakes.end() }
+
+    // MARK: tunnels
+
+    /// The tunnel's room, made when there is none.
+    func room(_ tunnel: String, limits: Limits) -> TunnelRoom {
+        if let room = rooms[tunnel] { return room }
+        let room = TunnelRoom(self, tunnel: tunnel, limits: limits)
+        rooms[tunnel] = room
+        return room
+    }
+
+    func existingRoom(_ tunnel: String) -> TunnelRoom? { rooms[tunnel] }
+
+    /// Drops a room that holds nothing.
+    func leave(_ room: TunnelRoom) {
+        if rooms[room.tunnel] === room { rooms[room.tunnel] = nil }
+    }
+
+    func forEachRoom(_ work: (TunnelRoom) -> Void) {
+        for room in Array(rooms.values) { work(room) }
+    }
+
+    func freshNumber() -> Int {
+        nextNumber += 1
+        return nextNumber
+    }
+
+    // MARK: nonces
+
+    func expect(_ nonce: Nonce, for tunnel: String) { expected[nonce] = tunnel }
+    func forget(_ nonce: Nonce) { expected[nonce] = nil }
+
+    /// Burns the nonce: the second to bring it is a stranger.
+    func burn(_ nonce: Nonce) -> TunnelRoom? {
+        expected.removeValue(forKey: nonce).flatMap { rooms[$0] }
+    }
+}
+
+/// How many TLS handshakes one loop takes part in: a cap on those under way and on new ones a second.
+struct HandshakeBudget {
+    private var underWay = 0
+    private var tokens = Double(HandshakeBudget.burst)
+    private var refilled: Instant?
+    private static let maxUnderWay = 256
+    private static let burst = 200
+    private static let perSecond = 100.0
+
+    mutating func begin(now: Instant) -> Bool {
+        if let refilled {
+            tokens = min(Double(Self.burst), tokens + Self.perSecond * Double(now.since(refilled).count) / 1000)
+        }
+        if refilled.map({ now.since($0).count > 0 }) ?? true { refilled = now }
+        guard underWay < Self.maxUnderWay, tokens >= 1 else { return false }
+        tokens -= 1
+        underWay += 1
+        return true
+    }
+
+    mutating func end() { underWay -= 1 }
+}

@@ -1,0 +1,93 @@
+import Core
+import Wire
+
+/// Keeps a relay's copy of its region up to date: which source to ask when. The copy itself lies elsewhere and
+/// says what a message did to it.
+///
+/// Redis pushes deltas and a beacon each second. Whatever is missing there is asked for over HTTP: at the start,
+/// at a gap, when the snapshot in Redis is absent or old (absence in Redis is never evidence), and as a held long
+/// poll while no beacon comes.
+public struct RegionFollower: Sendable {
+    public enum Action: Sendable, Hashable {
+        /// Read the region's snapshot from Redis.
+        case loadSnapshot
+        /// Ask the control plane for what follows our revision; with `wait_s` above 0 it may hold the answer.
+        case pull(wait_s: Int)
+    }
+
+    private var isPulling = false
+    private var wantsPull = false
+    private var retryAt: Instant?
+    private var failures = 0
+    private var lastBeacon: Instant?
+    private var started: Instant?
+
+    public static let beaconPatience = Milliseconds.seconds(2)
+    private static let longPoll_s = 20
+    private static let maxBackoff = Milliseconds.seconds(10)
+
+    public init() {}
+
+    /// Whether Redis tells us what is new.
+    public func hearsRedis(now: Instant) -> Bool {
+        lastBeacon.map { now.since($0) < Self.beaconPatience } ?? false
+    }
+
+    public mutating func start(now: Instant) -> [Action] {
+        started = now
+        return pull()
+    }
+
+    /// The channel is subscribed: what is published from now on will arrive.
+    public mutating func subscribed() -> [Action] { [.loadSnapshot] }
+
+    public mutating func snapshotMissing() -> [Action] { pull() }
+
+    /// Something came through Redis and was applied, or not.
+    public mutating func heard(_ message: AssignmentMessage, _ outcome: RegionState.Outcome, now: Instant) -> [Action] {
+        if case .beacon = message { lastBeacon = now }
+        return outcome == .gap ? pull() : []
+    }
+
+    /// The control plane answered.
+    public mutating func pulled(_ outcome: RegionState.Outcome, now: Instant) -> [Action] {
+        isPulling = false
+        failures = 0
+        retryAt = nil
+        let again = wantsPull || outcome == .gap
+        wantsPull = false
+        return again ? pull() : []
+    }
+
+    /// `jitter` from 0 to 1 spreads relays that lost the same control plane.
+    public mutating func pullFailed(now: Instant, jitter: Double) {
+        isPulling = false
+        wantsPull = true
+        let ceiling = min(Self.maxBackoff.count, 250 << min(failures, 10))
+        failures += 1
+        retryAt = now + Milliseconds(Int(Double(ceiling) * (0.5 + jitter / 2)))
+    }
+
+    /// Call it about twice a second.
+    public mutating func tick(now: Instant) -> [Action] {
+        if isPulling { return [] }
+        if let retryAt {
+            guard retryAt <= now else { return [] }
+            self.retryAt = nil
+            wantsPull = false
+            return pull()
+        }
+        guard let started, now.since(started) >= Self.beaconPatience, !hearsRedis(now: now) else { return [] }
+        isPulling = true
+        return [.pull(wait_s: Self.longPoll_s)]
+    }
+
+    private mutating func pull() -> [Action] {
+        guard !isPulling, retryAt == nil else {
+            wantsPull = true
+            return []
+        }
+        isPulling = true
+        return [.pull(wait_s: 0)]
+    }
+}
