@@ -14,7 +14,8 @@ final class LinkGuest: StreamHandler {
     init(_ relayLoop: RelayLoop, moved: MovedStream, codec: any StreamCodec) {
         self.relayLoop = relayLoop
         relayLoop.context.metrics.connections.add(1)
-        stream = Stream(wrapping: moved, on: relayLoop.loop, codec: codec, maxInputBytes: 16 * 1024, handler: self)
+        stream = Stream(
+            wrapping: moved, on: relayLoop.loop, codec: codec, maxInputBytes: 16 * 1024, handler: self)
     }
 
     func start() {
@@ -107,7 +108,9 @@ final class AgentLink: StreamHandler {
         session = ticket.session
         generation = ticket.generation
         lastHeard = room.relayLoop.loop.now
-        stream = Stream(moved: moved, on: room.relayLoop.loop, maxInputBytes: 32 * 1024, maxOutputBytes: 256 * 1024, handler: self)
+        stream = Stream(
+            moved: moved, on: room.relayLoop.loop, maxInputBytes: 32 * 1024, maxOutputBytes: 256 * 1024,
+            handler: self)
         room.relayLoop.context.metrics.connections.add(1)
         schedulePulse()
     }

@@ -24,7 +24,8 @@ final class DataConnection: StreamHandler {
     init(_ room: TunnelRoom, id: DataID, moved: MovedStream) {
         self.room = room
         self.id = id
-        stream = Stream(moved: moved, on: room.relayLoop.loop, maxInputBytes: Self.maxEarlyBytes, handler: self)
+        stream = Stream(
+            moved: moved, on: room.relayLoop.loop, maxInputBytes: Self.maxEarlyBytes, handler: self)
         room.relayLoop.context.metrics.connections.add(1)
     }
 

@@ -14,10 +14,12 @@ final class Farewell: StreamHandler {
 
     /// `moved` still holds everything the client sent.
     static func say(
-        _ reason: OfflineReason, name: String, greeting: Greeting, to moved: MovedStream, on relayLoop: RelayLoop
+        _ reason: OfflineReason, name: String, greeting: Greeting, to moved: MovedStream,
+        on relayLoop: RelayLoop
     ) {
         relayLoop.context.metrics.turnedAway.add()
-        let farewell = Farewell(metrics: relayLoop.context.metrics, greeting: greeting, reason: reason, name: name)
+        let farewell = Farewell(
+            metrics: relayLoop.context.metrics, greeting: greeting, reason: reason, name: name)
         let stream = Stream(moved: moved, on: relayLoop.loop, maxInputBytes: maxInputBytes, handler: farewell)
         relayLoop.loop.schedule(after: patience) { [weak stream] in stream?.close() }
         farewell.begin(stream, greeting: greeting, reason: reason, name: name)

@@ -1,6 +1,7 @@
 import Core
 import IO
 import RelayCore
+import TLS
 import Wire
 
 /// A fresh connection on a public listener: reads first bytes until it is known to be a player, a link or a data
@@ -88,7 +89,8 @@ final class Guest: StreamHandler {
         case .success(.needMore): return
         case .success(.message(let preamble, let consumed)):
             stream.input.consume(consumed)
-            guard preamble.relay == context.relay.id, let door = context.door(number: preamble.nonce.firstByte),
+            guard preamble.relay == context.relay.id,
+                let door = context.door(number: preamble.nonce.firstByte),
                 let moved = move(stream)
             else { return refuseData(stream) }
             if door.number == relayLoop.number {
@@ -124,7 +126,9 @@ final class Guest: StreamHandler {
         case .legacyLogin: answer(stream, .legacyLogin, .clientTooOld, name: "")
         case .legacyPing(let ping):
             context.metrics.statusPings.add()
-            guard let host = ping.host else { return answer(stream, .legacyPing(ping), .agentAway, name: "Minecart") }
+            guard let host = ping.host else {
+                return answer(stream, .legacyPing(ping), .agentAway, name: "Minecart")
+            }
             route(stream, .legacyPing(ping), serverAddress: host)
         case .handshake(let handshake):
             if !handshake.intent.isLogin { context.metrics.statusPings.add() }
@@ -145,7 +149,9 @@ final class Guest: StreamHandler {
         case .unplaced: answer(stream, greeting, .agentAway, name: name.label)
         case .elsewhere: answer(stream, greeting, .elsewhere, name: name.label)
         case .here(let tunnel, let limits):
-            guard let door = context.door(forTunnel: tunnel), let moved = move(stream) else { return stream.close() }
+            guard let door = context.door(forTunnel: tunnel), let moved = move(stream) else {
+                return stream.close()
+            }
             let arrival = Arrival(greeting: greeting, name: name, peer: peer, tunnel: tunnel, limits: limits)
             if door.number == relayLoop.number {
                 PlayerConnection.arrive(moved, arrival, on: relayLoop)

@@ -97,7 +97,8 @@ struct HandshakeBudget {
 
     mutating func begin(now: Instant) -> Bool {
         if let refilled {
-            tokens = min(Double(Self.burst), tokens + Self.perSecond * Double(now.since(refilled).count) / 1000)
+            tokens = min(
+                Double(Self.burst), tokens + Self.perSecond * Double(now.since(refilled).count) / 1000)
         }
         if refilled.map({ now.since($0).count > 0 }) ?? true { refilled = now }
         guard underWay < Self.maxUnderWay, tokens >= 1 else { return false }

@@ -21,24 +21,31 @@ final class RelayMetrics: Sendable {
     let parked: Gauge
 
     init() {
-        accepted = registry.counter("minecart_relay_accepted_total", "Connections accepted on public listeners.")
+        accepted = registry.counter(
+            "minecart_relay_accepted_total", "Connections accepted on public listeners.")
         acceptPauses = registry.counter(
             "minecart_relay_accept_pauses_total", "Times accepting paused because descriptors ran out.")
         handshakeTimeouts = registry.counter(
-            "minecart_relay_handshake_timeouts_total", "Connections closed because they did not say what they want.")
+            "minecart_relay_handshake_timeouts_total",
+            "Connections closed because they did not say what they want.")
         invalidFirstPackets = registry.counter(
-            "minecart_relay_invalid_first_packets_total", "Connections closed because their first bytes are no protocol of ours.")
+            "minecart_relay_invalid_first_packets_total",
+            "Connections closed because their first bytes are no protocol of ours.")
         turnedAway = registry.counter(
             "minecart_relay_turned_away_total", "Players who got a readable reason instead of their server.")
-        joins = registry.counter("minecart_relay_joins_total", "Player connections spliced with their server, pings included.")
+        joins = registry.counter(
+            "minecart_relay_joins_total", "Player connections spliced with their server, pings included.")
         statusPings = registry.counter("minecart_relay_status_pings_total", "Server-list pings that arrived.")
         tlsRefused = registry.counter(
             "minecart_relay_tls_refused_total", "TLS handshakes refused because too many were under way.")
-        linkRefused = registry.counter("minecart_relay_link_refused_total", "Links refused: bad ticket, old generation, no HELLO.")
+        linkRefused = registry.counter(
+            "minecart_relay_link_refused_total", "Links refused: bad ticket, old generation, no HELLO.")
         strayData = registry.counter(
             "minecart_relay_stray_data_connections_total", "Data connections whose nonce nobody expected.")
-        bytesToServers = registry.counter("minecart_relay_bytes_to_servers_total", "Bytes from players to home servers.")
-        bytesToPlayers = registry.counter("minecart_relay_bytes_to_players_total", "Bytes from home servers to players.")
+        bytesToServers = registry.counter(
+            "minecart_relay_bytes_to_servers_total", "Bytes from players to home servers.")
+        bytesToPlayers = registry.counter(
+            "minecart_relay_bytes_to_players_total", "Bytes from home servers to players.")
         connections = registry.gauge("minecart_relay_connections", "Connections on public listeners now.")
         players = registry.gauge("minecart_relay_players", "Player connections spliced now.")
         links = registry.gauge("minecart_relay_links", "Agents' links now.")

@@ -79,7 +79,8 @@ final class Routes: Sendable {
     /// The limits of an assignment that is at least of this generation.
     func limits(of tunnel: String, generation: Int) -> Limits? {
         state.withLock { state in
-            guard let assignment = state.region?.assignments[tunnel], assignment.generation >= generation else {
+            guard let assignment = state.region?.assignments[tunnel], assignment.generation >= generation
+            else {
                 return nil
             }
             return assignment.limits

@@ -22,7 +22,8 @@ final class TunnelRoom {
     init(_ relayLoop: RelayLoop, tunnel: String, limits: Limits) {
         self.relayLoop = relayLoop
         self.tunnel = tunnel
-        desk = TunnelDesk(loop: relayLoop.number, rendezvous: relayLoop.context.relay.rendezvous, limits: limits)
+        desk = TunnelDesk(
+            loop: relayLoop.number, rendezvous: relayLoop.context.relay.rendezvous, limits: limits)
     }
 
     // MARK: the link
@@ -43,7 +44,8 @@ final class TunnelRoom {
         relayLoop.context.routes.linkUp(ticket)
         relayLoop.context.links.up(tunnel: tunnel, generation: ticket.generation)
         // The assignment is newer than the ticket when it knows this generation.
-        let limits = relayLoop.context.routes.limits(of: tunnel, generation: ticket.generation) ?? ticket.limits
+        let limits =
+            relayLoop.context.routes.limits(of: tunnel, generation: ticket.generation) ?? ticket.limits
         perform(desk.linkUp(limits: limits, now: loop.now, using: &relayLoop.random))
     }
 
@@ -98,7 +100,8 @@ final class TunnelRoom {
         let id = PlayerID(relayLoop.freshNumber())
         players[id] = PlayerConnection(self, id: id, moved: moved, arrival: arrival)
         perform(
-            desk.playerArrived(id, isLogin: arrival.greeting.isLogin, now: loop.now, using: &relayLoop.random))
+            desk.playerArrived(id, isLogin: arrival.greeting.isLogin, now: loop.now, using: &relayLoop.random)
+        )
     }
 
     func admit(_ moved: MovedStream, _ nonce: Nonce) {
@@ -153,7 +156,8 @@ final class TunnelRoom {
         metrics.joins.add()
         metrics.players.add(1)
         metrics.connections.add(2)
-        let splice = Splice(loop: loop, pool: relayLoop.pool, left: moved, right: server.moved) { [self] report in
+        let splice = Splice(loop: loop, pool: relayLoop.pool, left: moved, right: server.moved) {
+            [self] report in
             splices[player] = nil
             metrics.players.add(-1)
             metrics.connections.add(-2)
@@ -166,7 +170,9 @@ final class TunnelRoom {
     }
 
     private func turnAway(_ player: PlayerID, _ reason: OfflineReason) {
-        guard let connection = players.removeValue(forKey: player), let moved = connection.leave() else { return }
+        guard let connection = players.removeValue(forKey: player), let moved = connection.leave() else {
+            return
+        }
         let arrival = connection.arrival
         Farewell.say(reason, name: arrival.name.label, greeting: arrival.greeting, to: moved, on: relayLoop)
     }

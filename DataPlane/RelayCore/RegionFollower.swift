@@ -44,7 +44,9 @@ public struct RegionFollower: Sendable {
     public mutating func snapshotMissing() -> [Action] { pull() }
 
     /// Something came through Redis and was applied, or not.
-    public mutating func heard(_ message: AssignmentMessage, _ outcome: RegionState.Outcome, now: Instant) -> [Action] {
+    public mutating func heard(_ message: AssignmentMessage, _ outcome: RegionState.Outcome, now: Instant)
+        -> [Action]
+    {
         if case .beacon = message { lastBeacon = now }
         return outcome == .gap ? pull() : []
     }

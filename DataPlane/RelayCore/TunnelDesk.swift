@@ -101,7 +101,8 @@ public struct TunnelDesk: Sendable {
         var actions: [DeskAction] = [.send(.welcome(limits))]
         // Connections parked for the link before may lead to an agent that is gone.
         actions += dropParked()
-        for player in waiting.keys.sorted(by: { $0.number < $1.number }) where waiting[player]?.stage == .forLink {
+        for player in waiting.keys.sorted(by: { $0.number < $1.number })
+        where waiting[player]?.stage == .forLink {
             actions += open(for: player, now: now, using: &random)
         }
         return actions + refill(now: now, using: &random)
@@ -148,7 +149,8 @@ public struct TunnelDesk: Sendable {
         guard let linkLostAt, now.since(linkLostAt) < timing.linkPatience else {
             return [.turnAway(player, .agentAway)]
         }
-        waiting[player] = Waiting(stage: .forLink, isLogin: isLogin, deadline: linkLostAt + timing.linkPatience)
+        waiting[player] = Waiting(
+            stage: .forLink, isLogin: isLogin, deadline: linkLostAt + timing.linkPatience)
         return []
     }
 
@@ -198,7 +200,9 @@ public struct TunnelDesk: Sendable {
         }
         guard let player = player(startedOn: data) else { return [] }
         // A parked connection may have died unnoticed: that is worth one fresh one.
-        guard waiting[player]?.retryAt != nil, hasLink else { return turnAway(player, hasLink ? .slow : .agentAway) }
+        guard waiting[player]?.retryAt != nil, hasLink else {
+            return turnAway(player, hasLink ? .slow : .agentAway)
+        }
         return open(for: player, isRetry: true, now: now, using: &random)
     }
 
@@ -256,7 +260,8 @@ public struct TunnelDesk: Sendable {
     // MARK: details
 
     private mutating func open(
-        for player: PlayerID, isRetry: Bool = false, now: Instant, using random: inout some RandomNumberGenerator
+        for player: PlayerID, isRetry: Bool = false, now: Instant,
+        using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
         guard hasLink else { return turnAway(player, .agentAway) }
         let nonce = Nonce(loop: loop, using: &random)
@@ -270,7 +275,8 @@ public struct TunnelDesk: Sendable {
     }
 
     /// Keeps as many connections parked as recent demand suggests: one when it is quiet, at most eight.
-    private mutating func refill(now: Instant, using random: inout some RandomNumberGenerator) -> [DeskAction] {
+    private mutating func refill(now: Instant, using random: inout some RandomNumberGenerator) -> [DeskAction]
+    {
         recentJoins.removeAll { now.since($0) >= timing.demand }
         guard hasLink else { return [] }
         let target = min(Self.maxParked, 1 + recentJoins.count)

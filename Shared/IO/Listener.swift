@@ -90,3 +90,21 @@ public final class Listener: Source {
         descriptor = nil
     }
 }
+
+/// Settles the port of an address before any loop listens there: several listeners may then share what "port 0"
+/// became. To be let go when they do.
+public final class PortClaim {
+    public let address: SocketAddress
+    private let descriptor: Descriptor
+
+    public init(_ wanted: SocketAddress) throws(SystemError) {
+        let socket = try SocketOptions.tcpSocket(ipv6: wanted.isIPv6)
+        let raw = socket.rawValue
+        SocketOptions.set(raw, SOL_SOCKET, SO_REUSEADDR, 1)
+        SocketOptions.set(raw, SOL_SOCKET, SO_REUSEPORT, 1)
+        if wanted.isIPv6 { SocketOptions.set(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+        guard wanted.withSockaddr({ bind(raw, $0, $1) }) == 0 else { throw .last("bind \(wanted)") }
+        address = SocketAddress.local(of: raw) ?? wanted
+        descriptor = consume socket
+    }
+}

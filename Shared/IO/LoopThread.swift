@@ -47,6 +47,25 @@ private final class Handshake: Sendable {
     }
 }
 
+/// Collects one value from each of several threads and waits for all of them.
+public final class Gathering<Value: Sendable>: Sendable {
+    private let values = Mutex<[Value]>([])
+    private let signal = Semaphore()
+    private let count: Int
+
+    public init(expecting count: Int) { self.count = count }
+
+    public func add(_ value: Value) {
+        values.withLock { $0.append(value) }
+        signal.post()
+    }
+
+    public func wait() -> [Value] {
+        for _ in 0..<count { signal.wait() }
+        return values.withLock { $0 }
+    }
+}
+
 /// A semaphore over an eventfd; without a descriptor to be had, waiting returns at once.
 final class Semaphore: Sendable {
     private let descriptor: Int32

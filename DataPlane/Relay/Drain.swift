@@ -1,0 +1,38 @@
+import Core
+import IO
+
+/// The way out: no new links or players, agents told to go elsewhere, running players stay until they leave or
+/// the limit passes. Told a second time, it ends at once.
+final class Drain {
+    private let loop: EventLoop
+    private let context: RelayContext
+    private let limit_s: Int
+    private let log = Log("relay")
+
+    init(loop: EventLoop, context: RelayContext, limit_s: Int) {
+        self.loop = loop
+        self.context = context
+        self.limit_s = limit_s
+    }
+
+    func begin() {
+        guard !context.isDraining else { return loop.stop() }
+        context.startDraining()
+        log.info(
+            "stopping: players may finish",
+            ["players": String(context.metrics.players.current), "limit_s": String(limit_s)])
+        context.forEachLoop { relayLoop in
+            relayLoop.stopListening()
+            relayLoop.forEachRoom { $0.drain() }
+        }
+        loop.schedule(after: .seconds(limit_s)) { [loop] in loop.stop() }
+        watch()
+    }
+
+    /// A quarter of a second for the farewells, then as soon as the last player is gone.
+    private func watch() {
+        loop.schedule(after: Milliseconds(250)) { [self] in
+            if context.metrics.players.current == 0 { loop.stop() } else { watch() }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+import Core
+import Crypto
+import IO
+import Redis
+import RelayCore
+import Wire
+
+/// Brings the region's assignments to this relay: registers it, listens to Redis, asks the control plane for what
+/// is missing, and tells the loops what changed. Lives on the relay's first loop.
+final class RegionFeed {
+    private let loop: EventLoop
+    private let context: RelayContext
+    private let info: RelayInfo
+    private let client: ControlPlaneClient
+    private let redisURL: RedisURL?
+    private var subscriber: RedisConnection?
+    private var reader: RedisConnection?
+    private var follower = RegionFollower()
+    private var registrationFailures = 0
+    private(set) var isRegistered = false
+    /// The control plane answered, or Redis told: this relay knows where tunnels are.
+    private(set) var isCurrent = false
+    private var lastComplaint = ""
+    private let log = Log("relay")
+
+    private var region: String { context.relay.region }
+
+    init(
+        loop: EventLoop, context: RelayContext, info: RelayInfo, client: ControlPlaneClient,
+        redisURL: RedisURL?
+    ) {
+        self.loop = loop
+        self.context = context
+        self.info = info
+        self.client = client
+        self.redisURL = redisURL
+    }
+
+    func start() {
+        register()
+        if let redisURL { listen(redisURL) }
+        tick()
+    }
+
+    var hearsRedis: Bool { follower.hearsRedis(now: loop.now) }
+
+    /// The connection for commands; nil without REDIS_URL.
+    var redis: RedisConnection? { reader }
+
+    private func tick() {
+        perform(follower.tick(now: loop.now))
+        loop.schedule(after: Milliseconds(500)) { [weak self] in self?.tick() }
+    }
+
+    // MARK: registration
+
+    private func register() {
+        client.register(info) { [weak self] result in
+            guard let self else { return }
+            switch result {
+            case .success(let keys):
+                self.context.keys = keys
+                self.registrationFailures = 0
+                if !self.isRegistered {
+                    self.isRegistered = true
+                    self.log.info("registered with the control plane", ["region": self.region])
+                    self.perform(self.follower.start(now: self.loop.now))
+                }
+                self.context.links.repeatAll()
+                // Keys rotate, and a control plane may have been restored: ask again now and then.
+                self.loop.schedule(after: .minutes(1)) { [weak self] in self?.register() }
+            case .failure(let error): self.registrationFailed(error)
+            }
+        }
+    }
+
+    private func registrationFailed(_ error: ControlPlaneError) {
+        complain("cannot register with the control plane", error.description)
+        let ceiling = min(10_000, 250 << min(registrationFailures, 10))
+        registrationFailures += 1
+        let delay = Milliseconds(ceiling / 2 + Int.random(in: 0...ceiling / 2))
+        loop.schedule(after: delay) { [weak self] in self?.register() }
+    }
+
+    // MARK: Redis
+
+    private func listen(_ url: RedisURL) {
+        let reader = RedisConnection(loop: loop, url: url)
+        reader.start()
+        self.reader = reader
+        let subscriber = RedisConnection(loop: loop, url: url)
+        subscriber.onStateChange = { [weak self] state in
+            guard let self else { return }
+            switch state {
+            case .ready: self.perform(self.follower.subscribed())
+            case .away(let reason): self.complain("Redis is away; asking the control plane instead", reason)
+            case .connecting: break
+            }
+        }
+        subscriber.subscribe(["assignments:\(region)"]) { [weak self] _, payload in
+            self?.heard(String(decoding: payload, as: UTF8.self))
+        }
+        subscriber.start()
+        self.subscriber = subscriber
+    }
+
+    private func heard(_ text: String) {
+        guard let message = verified(text) else { return }
+        let outcome = apply(message, fromControlPlane: false)
+        perform(follower.heard(message, outcome, now: loop.now))
+    }
+
+    private func loadSnapshot() {
+        guard let reader, context.keys != nil else { return }
+        reader.command(["GET", "snapshot:\(region)"], timeout: .seconds(5)) { [weak self] result in
+            guard let self else { return }
+            guard case .success(let reply) = result, let text = reply.text, let message = self.verified(text)
+            else {
+                return self.perform(self.follower.snapshotMissing())
+            }
+            let outcome = self.apply(message, fromControlPlane: false)
+            if outcome == .gap { self.perform(self.follower.snapshotMissing()) }
+        }
+    }
+
+    // MARK: the control plane
+
+    private func pull(wait_s: Int) {
+        guard isRegistered else {
+            return follower.pullFailed(now: loop.now, jitter: Double.random(in: 0...1))
+        }
+        client.assignments(region: region, after: context.routes.position, wait_s: wait_s) {
+            [weak self] result in
+            guard let self else { return }
+            switch result {
+            case .success(let text):
+                guard let message = self.verified(text) else {
+                    return self.pullFailed("its answer is not signed by a known key")
+                }
+                let outcome = self.apply(message, fromControlPlane: true)
+                self.isCurrent = true
+                self.perform(self.follower.pulled(outcome, now: self.loop.now))
+            case .failure(let error): self.pullFailed(error.description)
+            }
+        }
+    }
+
+    private func pullFailed(_ reason: String) {
+        complain("cannot get assignments from the control plane", reason)
+        follower.pullFailed(now: loop.now, jitter: Double.random(in: 0...1))
+    }
+
+    // MARK: doing
+
+    private func perform(_ actions: [RegionFollower.Action]) {
+        for action in actions {
+            switch action {
+            case .loadSnapshot: loadSnapshot()
+            case .pull(let wait_s): pull(wait_s: wait_s)
+            }
+        }
+    }
+
+    private func verified(_ text: String) -> AssignmentMessage? {
+        guard let keys = context.keys else { return nil }
+        do throws(AssignmentMessageError) {
+            return try AssignmentMessage.verify(text, region: region, keys: keys)
+        } catch {
+            complain("dropped a message about assignments", error.description)
+            return nil
+        }
+    }
+
+    private func apply(_ message: AssignmentMessage, fromControlPlane: Bool) -> RegionState.Outcome {
+        let outcome = context.routes.apply(message, fromControlPlane: fromControlPlane)
+        if case .applied(let tunnels) = outcome {
+            isCurrent = true
+            tell(tunnels)
+        }
+        return outcome
+    }
+
+    private func tell(_ tunnels: Set<String>) {
+        let relay = context.relay.id
+        for tunnel in tunnels {
+            let assignment = context.routes.assignment(of: tunnel)
+            let generation = context.routes.generation(of: tunnel) ?? 0
+            context.door(forTunnel: tunnel)?.post { relayLoop in
+                guard let room = relayLoop.existingRoom(tunnel) else { return }
+                room.assignmentChanged(
+                    limits: assignment?.limits ?? .none, generation: generation,
+                    isOwner: assignment?.owner == relay,
+                    isServed: assignment.map { $0.state != .suspended } ?? false)
+            }
+        }
+    }
+
+    /// The same trouble is told once, not twice a second.
+    private func complain(_ what: String, _ reason: String) {
+        let complaint = what + reason
+        guard complaint != lastComplaint else { return }
+        lastComplaint = complaint
+        log.warning(what, ["reason": reason])
+    }
+}
