@@ -115,7 +115,7 @@ final class Guest: StreamHandler {
         switch stream.input.withSpan({ FirstPacket.read($0, quiet: quiet) }) {
         case .needMore: return
         case .ambiguous:
-            quietTimer = loop.schedule(after: Milliseconds(FirstPacket.legacyWait_ms)) { [weak self] in
+            quietTimer = loop.schedule(after: FirstPacket.legacyWait) { [weak self] in
                 guard let self, let stream = self.stream else { return }
                 self.quietTimer = nil
                 self.readFirstPacket(stream, quiet: true)
