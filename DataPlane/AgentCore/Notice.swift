@@ -1,0 +1,51 @@
+import Core
+
+/// Something that the person at the keyboard, or their script, is told.
+public enum Notice: Sendable, Hashable {
+    case starting(local: Endpoint)
+    case tunnelCreated(hostname: String)
+    /// nil: there was nothing to measure or nothing answered.
+    case regionChosen(String, Milliseconds?)
+    case connecting(relay: String)
+    case ready(address: String, relay: String, region: String)
+    case migrated(address: String, relay: String)
+    case reconnecting(after: Milliseconds, reason: String)
+    case playerJoined(Visit, players: Int)
+    case playerLeft(Visit, players: Int, stay: Milliseconds)
+    case localServerSilent(Endpoint, playerWaits: Bool)
+    case localServerBack(Endpoint)
+    case failed(AgentFailure)
+    case stopping(players: Int)
+}
+
+/// Why the agent stops by itself.
+public enum AgentFailure: Error, Sendable, Hashable {
+    case badKey(detail: String)
+    case forbidden(detail: String)
+    case nameTaken(label: String, detail: String)
+    case severalTunnels([Tunnel])
+    case unknownRegion(String, known: [String])
+    case noRegions
+    case tunnelGone(address: String)
+    case replaced(address: String)
+    case revoked(address: String)
+    case refused(detail: String)
+    /// Something on this machine.
+    case local(String)
+
+    public var code: String {
+        switch self {
+        case .badKey: "bad_key"
+        case .forbidden: "not_allowed"
+        case .nameTaken: "name_taken"
+        case .severalTunnels: "several_tunnels"
+        case .unknownRegion: "unknown_region"
+        case .noRegions: "no_regions"
+        case .tunnelGone: "tunnel_gone"
+        case .replaced: "replaced"
+        case .revoked: "revoked"
+        case .refused: "refused"
+        case .local: "local_problem"
+        }
+    }
+}

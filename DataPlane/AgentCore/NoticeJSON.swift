@@ -1,0 +1,58 @@
+import Core
+import Wire
+
+/// Notices for programs: one object a line. Names here are relied on by scripts: add, do not rename.
+extension Notice {
+    public var json: JSON {
+        switch self {
+        case .starting(let local): return event("starting", ["local": .string(local.description)])
+        case .tunnelCreated(let hostname): return event("tunnel_created", ["address": .string(hostname)])
+        case .regionChosen(let region, let time):
+            var fields: JSONObject = ["region": .string(region)]
+            if let time { fields["connect_ms"] = .integer(Int64(time.count)) }
+            return event("region_chosen", fields)
+        case .connecting(let relay): return event("connecting", ["relay": .string(relay)])
+        case .ready(let address, let relay, let region):
+            return event(
+                "ready", ["address": .string(address), "relay": .string(relay), "region": .string(region)])
+        case .migrated(let address, let relay):
+            return event("migrated", ["address": .string(address), "relay": .string(relay)])
+        case .reconnecting(let after, let reason):
+            return event(
+                "reconnecting", ["after_ms": .integer(Int64(after.count)), "reason": .string(reason)])
+        case .playerJoined(let visit, let players): return event("player_joined", visit.json(players))
+        case .playerLeft(let visit, let players, let stay):
+            var fields = visit.json(players)
+            fields["stay_ms"] = .integer(Int64(stay.count))
+            return event("player_left", fields)
+        case .localServerSilent(let local, let playerWaits):
+            return event(
+                "error",
+                [
+                    "code": "local_server_silent", "fatal": false, "player_waits": .bool(playerWaits),
+                    "message": .string("nothing answers at \(local): is the Minecraft server running?"),
+                ])
+        case .localServerBack(let local):
+            return event("local_server_back", ["local": .string(local.description)])
+        case .failed(let failure):
+            return event(
+                "error", ["code": .string(failure.code), "fatal": true, "message": .string(failure.text)])
+        case .stopping(let players): return event("stopping", ["players": .integer(Int64(players))])
+        }
+    }
+
+    private func event(_ name: String, _ fields: JSONObject) -> JSON {
+        var object: JSONObject = ["event": .string(name)]
+        for (field, value) in fields.members { object[field] = value }
+        return .object(object)
+    }
+}
+
+extension Visit {
+    fileprivate func json(_ players: Int) -> JSONObject {
+        var fields: JSONObject = ["player": .string(player.description)]
+        if let name { fields["name"] = .string(name) }
+        fields["players"] = .integer(Int64(players))
+        return fields
+    }
+}

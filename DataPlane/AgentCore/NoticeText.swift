@@ -1,0 +1,103 @@
+import Core
+import Wire
+
+/// Notices in plain words.
+extension Notice {
+    /// Lines for a terminal, each with its line end.
+    public var text: String {
+        switch self {
+        case .starting(let local): "Minecart brings players to the Minecraft server at \(local).\n"
+        case .tunnelCreated(let hostname): "Made a new address for you: \(hostname)\n"
+        case .regionChosen(let region, let time):
+            if let time {
+                "The nearest region is \(region) (\(time.count) ms).\n"
+            } else {
+                "The region is \(region).\n"
+            }
+        case .connecting(let relay): "Connecting to relay \(relay) ...\n"
+        case .ready(let address, let relay, let region): Self.block(address, relay, region)
+        case .migrated(let address, let relay):
+            "Moved to relay \(relay); the address stays \(address), and players stay connected.\n"
+        case .reconnecting(let after, let reason): "Trying again \(Self.soon(after)): \(reason)\n"
+        case .playerJoined(let visit, let players): "\(visit.shown) joined. \(Self.count(players)).\n"
+        case .playerLeft(let visit, let players, let stay):
+            "\(visit.shown) left after \(Self.span(stay)). \(Self.count(players)).\n"
+        case .localServerSilent(let local, let playerWaits):
+            (playerWaits ? "A player was turned away: " : "Warning: ")
+                + "nothing answers at \(local): is the Minecraft server running?\n"
+                + (playerWaits
+                    ? "" : "  The address works all the same; players get in once the server runs.\n")
+        case .localServerBack(let local): "The Minecraft server at \(local) answers again.\n"
+        case .failed(let failure): "Stopped: \(failure.text)\n"
+        case .stopping(let players):
+            players == 0
+                ? "Stopped.\n"
+                : "Stopped; \(players == 1 ? "1 player was" : "\(players) players were") disconnected.\n"
+        }
+    }
+
+    private static func block(_ address: String, _ relay: String, _ region: String) -> String {
+        let rule = String(repeating: "-", count: max(40, address.utf8.count + 8))
+        return """
+
+            \(rule)
+              Players join with this address:
+
+                  \(address)
+            \(rule)
+            Connected through relay \(relay) in \(region). Ctrl-C stops it.
+
+
+            """
+    }
+
+    private static func soon(_ time: Milliseconds) -> String {
+        time.count < 1000 ? "at once" : "in \((time.count + 500) / 1000) s"
+    }
+
+    private static func count(_ players: Int) -> String {
+        players == 1 ? "1 player is connected" : "\(players) players are connected"
+    }
+
+    private static func span(_ time: Milliseconds) -> String {
+        let seconds = time.count / 1000
+        switch seconds {
+        case ..<60: return "\(seconds) s"
+        case ..<3600: return "\(seconds / 60) min"
+        default: return "\(seconds / 3600) h \(seconds % 3600 / 60) min"
+        }
+    }
+}
+
+extension Visit {
+    /// The claimed name and where the player comes from.
+    fileprivate var shown: String { name.map { "\($0) (\(player.host))" } ?? "A player from \(player.host)" }
+}
+
+extension AgentFailure {
+    /// What happened and what to do.
+    public var text: String {
+        switch self {
+        case .badKey(let detail):
+            "the control plane does not accept this agent key (\(detail)) Make a new one in your account and start again with it."
+        case .forbidden(let detail): detail
+        case .nameTaken(let label, let detail):
+            "the name \"\(label)\" cannot be had: \(detail) Try another --name."
+        case .severalTunnels(let tunnels):
+            "you have several tunnels; say which one to serve:\n"
+                + tunnels.map { "    --name \($0.label) --region \($0.region)   (\($0.hostname))" }.joined(
+                    separator: "\n")
+        case .unknownRegion(let region, let known):
+            "there is no region \"\(region)\"; there are: \(known.joined(separator: ", "))."
+        case .noRegions: "the control plane knows no region where a tunnel could be made."
+        case .tunnelGone(let address):
+            "the tunnel \(address) is not there any more: it was deleted, or belongs to another account. Start again without --name for another one."
+        case .replaced(let address):
+            "another agent now serves \(address), and the newest one wins. If that was not you, replace your agent key."
+        case .revoked(let address):
+            "\(address) may not be served any more: the agent key, the tunnel or the account was ended or suspended."
+        case .refused(let detail): "the control plane refused: \(detail)"
+        case .local(let text): text
+        }
+    }
+}
