@@ -45,7 +45,7 @@ let package = Package(
         room("Redis", "Shared/Redis", ["Core", "IO", "TLS", "CRedis", "CLinux"]),
 
         room("Domain", "ControlPlane/Domain", ["Core", "Crypto", "Wire"]),
-        room("Store", "ControlPlane/Store", ["Domain", "Postgres"]),
+        room("Store", "ControlPlane/Store", ["Core", "Crypto", "Wire", "Domain", "Postgres"]),
         room("API", "ControlPlane/API", ["Store", "HTTP", "Redis"]),
         room("Reconcilers", "ControlPlane/Reconcilers", ["Store", "Redis"]),
         program("App", "ControlPlane/App", ["API", "Reconcilers"]),
@@ -63,18 +63,18 @@ let package = Package(
         suite("IOTests", ["IO", "Core", "CLinux"]),
         suite("TLSTests", ["TLS", "Core", "Crypto", "IO", "COpenSSL"]),
         suite("HTTPTests", ["HTTP", "IO", "TLS", "Crypto", "Core", "CLinux"]),
-        suite("PostgresTests", ["Postgres", "Support"]),
+        suite("PostgresTests", ["Core", "CLinux", "Postgres", "Support"]),
         suite("RedisTests", ["Redis", "Support"]),
         suite("RelayCoreTests", ["RelayCore"]),
         suite("AgentCoreTests", ["AgentCore"]),
-        suite("DomainTests", ["Domain"]),
-        suite("StoreTests", ["Store", "Support"]),
+        suite("DomainTests", ["Core", "Crypto", "Wire", "Domain"]),
+        suite("StoreTests", ["Core", "Crypto", "Wire", "Domain", "Postgres", "Store", "Support"]),
         suite("APITests", ["API", "Support"]),
         suite("RelayTests", ["Relay", "Support"]),
         suite("EndToEnd", ["Support"]),
         suite("Tidy", []),
         // Starts the private Postgres and Redis that the suites above talk to.
-        room("Support", "Tests/Support", ["Core", "CLinux"]),
+        room("Support", "Tests/Support", ["Core", "Postgres", "CLinux"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,201 @@
+-- The whole schema after every migration, to read. Nothing runs this file: a test builds it and the
+-- migrations side by side and compares.
+
+-- What an account may use. NULL is no limit.
+CREATE TABLE plans (
+    id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9_-]{0,31}$'),
+    name text NOT NULL,
+    position integer NOT NULL,
+    max_tunnels integer CHECK (max_tunnels >= 0),
+    max_players integer CHECK (max_players >= 0),
+    bytes_per_s bigint CHECK (bytes_per_s > 0),
+    idle_timeout_s integer CHECK (idle_timeout_s > 0),
+    chosen_names boolean NOT NULL
+);
+
+INSERT INTO plans (id, name, position, max_tunnels, max_players, bytes_per_s, idle_timeout_s, chosen_names)
+VALUES
+    ('free', 'Free', 1, 1, 10, 2000000, 300, false),
+    ('plus', 'Plus', 2, 3, 40, 10000000, 300, true),
+    ('team', 'Team', 3, 20, 200, 50000000, 300, true),
+    ('unlimited', 'Unlimited', 4, NULL, NULL, NULL, NULL, true);
+
+-- Who pays.
+CREATE TABLE accounts (
+    id text PRIMARY KEY,
+    plan_id text NOT NULL DEFAULT 'free' REFERENCES plans,
+    suspended_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Who signs in. password_hash is scrypt in its text form.
+CREATE TABLE users (
+    id text PRIMARY KEY,
+    email text NOT NULL,
+    password_hash text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX users_email_key ON users (lower(email));
+
+CREATE TABLE members (
+    account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    user_id text NOT NULL REFERENCES users ON DELETE CASCADE,
+    role text NOT NULL CHECK (role IN ('owner', 'admin', 'member')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, user_id)
+);
+CREATE INDEX members_user ON members (user_id);
+
+-- One sign-in: a family of refresh tokens. Only the newest counter refreshes; refresh_key authenticates them.
+CREATE TABLE sessions (
+    id text PRIMARY KEY,
+    user_id text NOT NULL REFERENCES users ON DELETE CASCADE,
+    account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    refresh_key bytea NOT NULL,
+    counter bigint NOT NULL DEFAULT 0,
+    refreshed_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX sessions_user ON sessions (user_id);
+CREATE INDEX sessions_expiry ON sessions (expires_at);
+
+-- Keys are stored as SHA-256 of their text and shown once.
+CREATE TABLE agent_keys (
+    id text PRIMARY KEY,
+    seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
+    hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    last_used_at timestamptz,
+    revoked_at timestamptz
+);
+CREATE INDEX agent_keys_account ON agent_keys (account_id, seq);
+
+CREATE TABLE api_keys (
+    id text PRIMARY KEY,
+    seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
+    hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    last_used_at timestamptz,
+    revoked_at timestamptz
+);
+CREATE INDEX api_keys_account ON api_keys (account_id, seq);
+
+CREATE TABLE operator_keys (
+    id text PRIMARY KEY,
+    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
+    hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    last_used_at timestamptz,
+    revoked_at timestamptz
+);
+
+CREATE TABLE relay_keys (
+    id text PRIMARY KEY,
+    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
+    hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    last_used_at timestamptz,
+    revoked_at timestamptz
+);
+
+-- rev orders everything relays of the region are told; it only grows under the row's lock, so commit order is
+-- revision order. epoch says which leader speaks. published_rev is how far the leader got.
+CREATE TABLE regions (
+    id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9-]{0,14}$'),
+    name text NOT NULL,
+    rev bigint NOT NULL DEFAULT 0,
+    epoch bigint NOT NULL DEFAULT 1,
+    published_rev bigint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE relays (
+    id text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'),
+    region_id text NOT NULL REFERENCES regions,
+    endpoint text NOT NULL,
+    mesh_address text,
+    fingerprint text NOT NULL CHECK (fingerprint ~ '^[0-9a-f]{64}$'),
+    state text NOT NULL CHECK (state IN ('active', 'draining', 'lost', 'removed')),
+    shared_entry boolean NOT NULL,
+    registered_at timestamptz NOT NULL DEFAULT now(),
+    last_seen_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX relays_region ON relays (region_id);
+
+CREATE TABLE tunnels (
+    id text PRIMARY KEY,
+    seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    region_id text NOT NULL REFERENCES regions,
+    label text NOT NULL,
+    hostname text NOT NULL CONSTRAINT tunnels_hostname_key UNIQUE,
+    state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'suspended')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT tunnels_label_key UNIQUE (region_id, label)
+);
+CREATE INDEX tunnels_account ON tunnels (account_id, seq);
+
+-- Where a tunnel lives. generation grows with session and owner: the fencing token. owner is NULL after its
+-- agent key was revoked; the row stays so that the generation never falls back.
+CREATE TABLE placements (
+    tunnel_id text PRIMARY KEY REFERENCES tunnels ON DELETE CASCADE,
+    region_id text NOT NULL REFERENCES regions,
+    generation bigint NOT NULL CHECK (generation > 0),
+    session text,
+    agent_key_id text REFERENCES agent_keys,
+    owner_relay_id text REFERENCES relays,
+    standby_relay_id text REFERENCES relays,
+    previous_relay_id text REFERENCES relays,
+    placed_at timestamptz NOT NULL DEFAULT now(),
+    linked_at timestamptz
+);
+CREATE INDEX placements_owner ON placements (owner_relay_id);
+CREATE INDEX placements_waiting ON placements (region_id, placed_at) WHERE linked_at IS NULL;
+CREATE INDEX placements_agent_key ON placements (agent_key_id);
+
+-- What relays of a region are still to be told, and what they were told lately. No row is ever changed.
+CREATE TABLE outbox (
+    region_id text NOT NULL REFERENCES regions,
+    rev bigint NOT NULL,
+    payload json NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (region_id, rev)
+);
+
+-- Who leads. Expiry is by the database's clock; a takeover adds 1 to the epoch.
+CREATE TABLE leases (
+    name text PRIMARY KEY,
+    holder text NOT NULL,
+    epoch bigint NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+
+CREATE TABLE audit_log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    account_id text,
+    actor text NOT NULL,
+    action text NOT NULL,
+    subject text,
+    detail json
+);
+CREATE INDEX audit_log_account ON audit_log (account_id, id);
+
+-- A reply already given to a request with an Idempotency-Key. status is NULL while the first one runs; a reply
+-- that held a secret keeps the made thing's id instead of its body.
+CREATE TABLE idempotency_keys (
+    scope text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    status integer,
+    body text,
+    resource_id text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (scope, key)
+);
+CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
