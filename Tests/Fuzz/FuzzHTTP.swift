@@ -35,10 +35,9 @@ private func readAnswers(_ input: [UInt8]) {
     var parser = ResponseParser(bodyLimitBytes: bodyLimitBytes)
     for piece in input.inPieces {
         var consumed = 0
-        while parser.feed(piece.span, consumed: &consumed) != nil {
-            precondition(consumed <= piece.count, "consumed what is not there")
-            if parser.progress == .done { return }
-        }
+        let event = parser.feed(piece.span, consumed: &consumed)
+        precondition(consumed <= piece.count, "consumed what is not there")
+        if event != nil { return }
     }
     _ = parser.inputEnded()
 }
