@@ -320,7 +320,7 @@ public final class Stream: Source {
             write(wire)
         } catch {
             write(wire)  // the alert that tells the peer why
-            close(.protocolError(error.reason))
+            closeSoon(.protocolError(error.reason))
         }
     }
 
@@ -365,7 +365,6 @@ public final class Stream: Source {
     /// A failure inside `send` is told after the caller returned, so that no owner is called back from within
     /// its own call.
     private func closeSoon(_ end: StreamEnd) {
-        guard !closing else { return close(end) }
         closing = true
         loop.atEndOfTurn { [self] in close(end) }
     }
