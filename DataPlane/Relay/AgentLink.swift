@@ -47,10 +47,10 @@ final class LinkGuest: StreamHandler {
     private func check(_ text: String, _ stream: IO.Stream) {
         let context = relayLoop.context
         guard !context.isDraining else { return refuse(stream, .draining) }
-        guard let keys = context.keys else { return refuse(stream, .overloaded) }
+        guard context.keys != nil else { return refuse(stream, .overloaded) }
         let ticket: Ticket
         do throws(TicketError) {
-            ticket = try Ticket.verify(text, relay: context.relay.id, keys: keys, now: WallTime.now())
+            ticket = try context.ticket(text, now: WallTime.now())
         } catch {
             Log("relay").info("link refused", ["reason": error.description])
             return refuse(stream, .ticketRefused)

@@ -29,6 +29,19 @@ final class RelayContext: Sendable {
         set { trustedKeys.withLock { $0 = newValue } }
     }
 
+    /// The ticket in `text`, if it is good for this relay. An expired one is good for a day longer where it proves
+    /// the placement that the relay itself knows as current: the agent comes back, and the control plane, which
+    /// would issue a fresh one, may be away.
+    func ticket(_ text: String, now: WallTime) throws(TicketError) -> Ticket {
+        guard let keys else { throw .token(.signature(.unknownKey)) }
+        let ticket = try Ticket.verify(text, relay: relay.id, keys: keys, now: now, grace_s: Ticket.grace_s)
+        if now <= ticket.expiresAt { return ticket }
+        guard let current = routes.assignment(of: ticket.tunnel), current.owner == relay.id,
+            current.generation == ticket.generation, current.session == ticket.session
+        else { throw .token(.expired) }
+        return ticket
+    }
+
     var isDraining: Bool { drainingFlag.load(ordering: .relaxed) }
     func startDraining() { drainingFlag.store(true, ordering: .relaxed) }
 
