@@ -53,7 +53,7 @@ let package = Package(
         room("RelayCore", "DataPlane/RelayCore", ["Core", "Wire"]),
         program("Relay", "DataPlane/Relay", ["RelayCore", "IO", "TLS", "HTTP", "Redis", "CLinux"]),
         room("AgentCore", "DataPlane/AgentCore", ["Core", "Wire"]),
-        program("Agent", "DataPlane/Agent", ["AgentCore", "IO", "TLS", "HTTP", "CLinux"]),
+        program("Agent", "DataPlane/Agent", ["AgentCore", "Crypto", "IO", "TLS", "HTTP", "CLinux"]),
 
         program("BenchLoad", "infra/bench/load", ["IO", "Core", "CLinux"]),
         program("HealthzBench", "infra/bench/healthz", ["HTTP", "IO", "Core", "CLinux"]),

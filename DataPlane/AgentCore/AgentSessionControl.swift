@@ -117,9 +117,7 @@ extension AgentSession {
             wait(refusal.detail, asked: refusal.retryAfter, now, &actions)
         case .refused(let refusal):
             retry(request, refusal.detail, asked: refusal.retryAfter, now, &actions)
-        case .unreachable(let reason):
-            retry(request, "the control plane cannot be reached: \(reason)", asked: nil, now, &actions)
-        case .unreadable(let reason): retry(request, reason, asked: nil, now, &actions)
+        case .unreachable, .unreadable: retry(request, failure.text, asked: nil, now, &actions)
         }
     }
 

@@ -21,6 +21,8 @@ public enum Notice: Sendable, Hashable {
 /// Why the agent stops by itself.
 public enum AgentFailure: Error, Sendable, Hashable {
     case badKey(detail: String)
+    /// Its checksum is wrong: something was lost in copying.
+    case damagedKey
     case forbidden(detail: String)
     case nameTaken(label: String, detail: String)
     case severalTunnels([Tunnel])
@@ -35,7 +37,7 @@ public enum AgentFailure: Error, Sendable, Hashable {
 
     public var code: String {
         switch self {
-        case .badKey: "bad_key"
+        case .badKey, .damagedKey: "bad_key"
         case .forbidden: "not_allowed"
         case .nameTaken: "name_taken"
         case .severalTunnels: "several_tunnels"

@@ -69,6 +69,28 @@ extension Notice {
     }
 }
 
+extension Notice {
+    /// Worth the time of day beside it.
+    public var isMoment: Bool {
+        switch self {
+        case .connecting, .migrated, .reconnecting, .playerJoined, .playerLeft, .localServerSilent,
+            .localServerBack:
+            true
+        case .starting, .tunnelCreated, .regionChosen, .ready, .failed, .stopping: false
+        }
+    }
+}
+
+extension ControlFailure {
+    public var text: String {
+        switch self {
+        case .unreachable(let reason): "the control plane cannot be reached: \(reason)"
+        case .refused(let refusal): "the control plane refused: \(refusal.detail)"
+        case .unreadable(let reason): reason
+        }
+    }
+}
+
 extension Visit {
     /// The claimed name and where the player comes from.
     fileprivate var shown: String { name.map { "\($0) (\(player.host))" } ?? "A player from \(player.host)" }
@@ -80,6 +102,8 @@ extension AgentFailure {
         switch self {
         case .badKey(let detail):
             "the control plane does not accept this agent key (\(detail)) Make a new one in your account and start again with it."
+        case .damagedKey:
+            "the agent key is not whole: a character is missing or wrong. Copy it again, from mca_ to its end."
         case .forbidden(let detail): detail
         case .nameTaken(let label, let detail):
             "the name \"\(label)\" cannot be had: \(detail) Try another --name."

@@ -1,0 +1,50 @@
+import AgentCore
+import Core
+import IO
+
+/// `minecart regions`: which regions there are and how far away they are.
+enum RegionsCommand {
+    static func run(_ options: RegionsOptions) -> Int32 {
+        let loop: EventLoop
+        do throws(SystemError) {
+            loop = try EventLoop()
+        } catch {
+            Terminal.complain("minecart: \(error.description)\n")
+            return 1
+        }
+        var exitCode: Int32 = 0
+        let control = ControlClient(loop: loop, url: options.control, key: nil)
+        control.send(.regions) { result in
+            switch result {
+            case .success(.regions(let regions)):
+                RegionProbe.measure(regions, on: loop) { times in
+                    show(RegionTime.sorted(times), json: options.json)
+                    loop.stop()
+                }
+            case .success: loop.stop()
+            case .failure(let failure):
+                Terminal.complain("minecart: \(failure.text)\n")
+                exitCode = 1
+                loop.stop()
+            }
+        }
+        loop.run()
+        return exitCode
+    }
+
+    private static func show(_ times: [RegionTime], json: Bool) {
+        let width = times.map { $0.region.count }.max() ?? 0
+        for entry in times {
+            if json {
+                let time = entry.time.map { JSON.integer(Int64($0.count)) } ?? .null
+                Terminal.print(
+                    JSON.object(["region": .string(entry.region), "connect_ms": time]).text + "\n")
+            } else {
+                let gap = String(repeating: " ", count: width - entry.region.count + 3)
+                Terminal.print(
+                    entry.region + gap + (entry.time.map { "\($0.count) ms" } ?? "no answer") + "\n")
+            }
+        }
+        if times.isEmpty, !json { Terminal.print("There are no regions yet.\n") }
+    }
+}
