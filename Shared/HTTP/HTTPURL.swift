@@ -17,7 +17,8 @@ public struct HTTPURL: Sendable, Hashable, CustomStringConvertible {
             let authority = target.authority
         else { return nil }
         // The colon of a port stands behind an IPv6 number's bracket.
-        let hasPort = authority.split(separator: "]").last?.contains(":") ?? false
+        let hasPort =
+            authority.split(separator: "]", omittingEmptySubsequences: false).last?.contains(":") ?? false
         let withPort = hasPort ? authority : authority + (secure ? ":443" : ":80")
         guard let endpoint = Endpoint(withPort) else { return nil }
         isSecure = secure
