@@ -126,8 +126,8 @@ final class HTTPServerConnection: StreamHandler {
     }
 
     func streamInputEnded(_ stream: Stream) {
-        state.inputEnded(now: server.loop.now)
-        apply()
+        state.inputEnded()
+        readOn()
     }
 
     func streamClosed(_ stream: Stream, _ end: StreamEnd) {
@@ -149,10 +149,22 @@ final class HTTPServerConnection: StreamHandler {
 
     func abort() { stream?.close() }
 
+    /// Hands requests over until there is no whole one left, or too many answers wait to be sent.
     private func readOn() {
         guard let stream, let id = stream.id else { return }
-        let now = server.loop.now
         let date = server.dateLine
+        var goesOn = true
+        while goesOn, !stream.isClosed {
+            goesOn = deliver(stream, id, date)
+            apply()
+        }
+        stream.wakeIfMoreToRead()
+    }
+
+    /// True when there was a request and more may follow once the answers are sent.
+    private func deliver(_ stream: Stream, _ id: SourceID, _ date: [UInt8]) -> Bool {
+        let now = server.loop.now
+        var delivered = false
         while true {
             var consumed = 0
             let delivery = stream.input.withSpan { input in
@@ -160,15 +172,14 @@ final class HTTPServerConnection: StreamHandler {
                     input, consumed: &consumed, now: now, date: date, bodyLimit: server.bodyLimit)
             }
             stream.input.consume(consumed)
-            guard let delivery else { break }
+            guard let delivery else { return delivered && !stream.input.isEmpty }
+            delivered = true
             let ticket = ResponseTicket(
                 mailbox: server.loop.mailbox, source: id, number: delivery.number)
             server.handler(
                 HTTPRequest(head: delivery.head, body: delivery.body, peer: peer), HTTPResponder(ticket))
             ticket.detach { state.answered(delivery.number, $0, date: date, now: now) }
         }
-        stream.wakeIfMoreToRead()
-        apply()
     }
 
     /// Does what the state decided.

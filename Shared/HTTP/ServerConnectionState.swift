@@ -56,6 +56,7 @@ public struct ServerConnectionState: Sendable {
     private var firstNumber: UInt64 = 0
     private var reading = Reading.open
     private var isStopping = false
+    private var peerEnded = false
     private var owesContinue = false
     private var output: [UInt8] = []
     public private(set) var ending = Ending.open
@@ -89,7 +90,9 @@ public struct ServerConnectionState: Sendable {
             let event = parser.feed(input, consumed: &consumed, bodyLimit: bodyLimit)
             noteProgress(now)
             switch event {
-            case nil: return nil
+            case nil:
+                if peerEnded { endReading(now) }
+                return nil
             case .continueExpected:
                 // In order: before it, every earlier answer (RFC 9110 section 10.1.1).
                 if slots.isEmpty { output.append(ResponseWriter.continueLine) } else { owesContinue = true }
@@ -108,7 +111,8 @@ public struct ServerConnectionState: Sendable {
     }
 
     private var canRead: Bool {
-        slots.count < limits.requestsInFlight && waitingOutputBytes < limits.waitingOutputBytes
+        slots.count < limits.requestsInFlight
+            && output.count + waitingOutputBytes < limits.waitingOutputBytes
     }
 
     /// Takes an answer or a part of one. What is late, doubled or out of turn is dropped.
@@ -118,8 +122,15 @@ public struct ServerConnectionState: Sendable {
         }
         let index = Int(number - firstNumber)
         switch (slots[index].stage, answer) {
-        case (.waiting, .whole(let response)): slots[index].stage = .answered(response)
-        case (.waiting, .start(let response)):
+        case (.waiting, .whole(let response)), (.waiting, .start(let response)):
+            guard (200...599).contains(response.status) else {
+                slots[index].stage = .answered(.problem(500, detail: "the answer has no valid status"))
+                break
+            }
+            guard case .start = answer else {
+                slots[index].stage = .answered(response)
+                break
+            }
             slots[index].stage = .streaming
             slots[index].streamHead = response
             slots[index].writesChunks =
@@ -144,6 +155,8 @@ public struct ServerConnectionState: Sendable {
     /// The shell has this many bytes that the peer has not taken yet.
     public mutating func outputWaits(_ bytes: Int, now: Instant) {
         if bytes == 0 {
+            // The peer has the whole of the last answer only now: from here it has time to close.
+            if outputWaitsSince != nil, endingSince != nil { endingSince = now }
             outputWaitsSince = nil
         } else if outputWaitsSince == nil || bytes < waitingOutputBytes {
             outputWaitsSince = now
@@ -151,9 +164,12 @@ public struct ServerConnectionState: Sendable {
         waitingOutputBytes = bytes
     }
 
-    /// The peer has sent its last byte. It still gets the answers to what it asked.
-    public mutating func inputEnded(now: Instant) {
+    /// The peer has sent its last byte: call `received` once more. It still gets the answers to what it asked.
+    public mutating func inputEnded() { peerEnded = true }
+
+    private mutating func endReading(_ now: Instant) {
         reading = .over
+        progress = .idle
         if slots.isEmpty { end(.afterOutput, now) } else { slots[slots.count - 1].closes = true }
     }
 
@@ -162,9 +178,7 @@ public struct ServerConnectionState: Sendable {
     public mutating func stop(now: Instant) {
         guard !isStopping else { return }
         isStopping = true
-        guard case .open = reading, parser.progress == .idle else { return }
-        reading = .over
-        if slots.isEmpty { end(.afterOutput, now) } else { slots[slots.count - 1].closes = true }
+        if case .open = reading, parser.progress == .idle { endReading(now) }
     }
 
     /// To be called at `Actions.deadline` or later; early calls do nothing.

@@ -151,6 +151,18 @@ struct HTTPServerTests {
         #expect(client.receive().utf8.count > 3_000_000)
     }
 
+    @Test("Pipelined requests with large answers all arrive, though nobody reads at first")
+    func pipelinesLargeAnswers() throws {
+        let body = [UInt8](repeating: UInt8(ascii: "x"), count: 100_000)
+        let server = try TestServer { _, responder in
+            responder.respond(HTTPResponse(status: 200, body: body))
+        }
+        let client = try RawClient(server.address)
+        client.send(String(repeating: get, count: 50))
+        client.endSending()
+        #expect(client.receive().utf8.count > 50 * 100_000)
+    }
+
     @Test("Dropped connections of every kind leave no descriptor behind")
     func leavesNothing() throws {
         let server = try TestServer { request, responder in

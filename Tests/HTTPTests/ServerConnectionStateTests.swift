@@ -336,7 +336,8 @@ struct ServerConnectionStateTests {
     func answersHalfClosed() {
         var bench = Bench()
         bench.receive(get + get)
-        bench.state.inputEnded(now: bench.now)
+        bench.state.inputEnded()
+        bench.readOn()
         bench.answer(0, "a")
         #expect(bench.state.ending == .open)
         bench.answer(1, "b")
@@ -344,8 +345,48 @@ struct ServerConnectionStateTests {
         #expect(bench.state.ending == .afterOutput)
         var empty = Bench()
         empty.receive("GET / HT")
-        empty.state.inputEnded(now: empty.now)
+        empty.state.inputEnded()
+        empty.readOn()
         #expect(empty.state.ending == .afterOutput)
+    }
+
+    @Test("Requests that wait unread when the peer stops sending are answered too")
+    func answersUnread() {
+        var limits = HTTPServerLimits()
+        limits.requestsInFlight = 1
+        var bench = Bench(limits)
+        bench.receive(get + get)
+        bench.state.inputEnded()
+        bench.readOn()
+        bench.answer(0, "a")
+        bench.readOn()
+        #expect(bench.state.ending == .open)
+        bench.answer(1, "b")
+        bench.readOn()
+        #expect(bench.answers() == ["a", "b"])
+        #expect(bench.state.ending == .afterOutput)
+    }
+
+    @Test("Many requests with large answers in one read do not pile up")
+    func capsUnsentAnswers() {
+        var limits = HTTPServerLimits()
+        limits.waitingOutputBytes = 1000
+        var bench = Bench(limits)
+        bench.receive(get)
+        bench.answer(0, String(repeating: "x", count: 1000))
+        bench.receive(get)
+        #expect(bench.delivered.count == 1)
+        _ = bench.output()
+        bench.readOn()
+        #expect(bench.delivered.count == 2)
+    }
+
+    @Test("An answer without a valid status becomes a 500", arguments: [0, 100, 600])
+    func defusesStatus(_ status: Int) {
+        var bench = Bench()
+        bench.receive(get)
+        bench.answer(0, .start(HTTPResponse(status: status)))
+        #expect(bench.answers() == ["500"])
     }
 
     @Test("A graceful stop answers what was asked, says close and reads no more")
