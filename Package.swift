@@ -46,9 +46,15 @@ let package = Package(
 
         room("Domain", "ControlPlane/Domain", ["Core", "Crypto", "Wire"]),
         room("Store", "ControlPlane/Store", ["Core", "Crypto", "Wire", "Domain", "Postgres"]),
-        room("API", "ControlPlane/API", ["Store", "HTTP", "Redis"]),
-        room("Reconcilers", "ControlPlane/Reconcilers", ["Store", "Redis"]),
-        program("App", "ControlPlane/App", ["API", "Reconcilers"]),
+        room(
+            "API", "ControlPlane/API",
+            ["Core", "Crypto", "Wire", "IO", "HTTP", "Domain", "Postgres", "Store", "Reconcilers"]),
+        room(
+            "Reconcilers", "ControlPlane/Reconcilers",
+            ["Core", "Crypto", "Wire", "IO", "Redis", "Domain", "Store"]),
+        program(
+            "App", "ControlPlane/App",
+            ["Core", "Crypto", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers", "API"]),
 
         room("RelayCore", "DataPlane/RelayCore", ["Core", "Wire"]),
         program("Relay", "DataPlane/Relay", ["RelayCore", "IO", "TLS", "HTTP", "Redis", "CLinux"]),
@@ -65,12 +71,14 @@ let package = Package(
         suite("TLSTests", ["TLS", "Core", "Crypto", "IO", "COpenSSL"]),
         suite("HTTPTests", ["HTTP", "IO", "TLS", "Crypto", "Core", "CLinux"]),
         suite("PostgresTests", ["Core", "CLinux", "Postgres", "Support"]),
-        suite("RedisTests", ["Redis", "Support"]),
+        suite("RedisTests", ["Core", "IO", "Redis", "Support"]),
         suite("RelayCoreTests", ["RelayCore"]),
         suite("AgentCoreTests", ["AgentCore"]),
         suite("DomainTests", ["Core", "Crypto", "Wire", "Domain"]),
         suite("StoreTests", ["Core", "Crypto", "Wire", "Domain", "Postgres", "Store", "Support"]),
-        suite("APITests", ["API", "Support"]),
+        suite(
+            "APITests",
+            ["Core", "Crypto", "Wire", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers", "API", "Support"]),
         suite("RelayTests", ["Relay", "Support"]),
         suite("EndToEnd", ["Support"]),
         suite("Tidy", []),
