@@ -38,7 +38,8 @@ import Testing
         let value = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         _ = try await client.command([Array("SET".utf8), Array("large".utf8), value], timeout: .seconds(10))
         #expect(
-            try await client.command([Array("GET".utf8), Array("large".utf8)], timeout: .seconds(10)) == .bytes(value))
+            try await client.command([Array("GET".utf8), Array("large".utf8)], timeout: .seconds(10))
+                == .bytes(value))
     }
 
     @Test func commandsFailWithinTheirDeadlineWhileRedisIsAwayAndWorkAgainAfterwards() async throws {
@@ -91,15 +92,17 @@ import Testing
     }
 
     @Test func aPasswordIsSentAndAWrongOneIsTold() async throws {
-        let redis = try PrivateRedis(arguments: ["--user", "'me on >secret ~* &* +@all'", "--user", "'default on nopass +ping'"])
-        defer { redis.end() }
-        let thread = try LoopThread.start(name: "redis-test")
+        let redis = try PrivateRedis.shared()
+        let (admin, thread) = try await client(redis)
         defer { thread.stop() }
+        _ = try await admin.command("ACL", "SETUSER", "me", "on", ">secret", "~*", "&*", "+@all")
         let good = await RedisClient.start(
-            url: RedisURL(host: "127.0.0.1", port: redis.port, user: "me", password: "secret"), on: thread.mailbox)
+            url: RedisURL(host: "127.0.0.1", port: redis.port, user: "me", password: "secret"),
+            on: thread.mailbox)
         #expect(try await good.command("SET", "k", "v") == .status("OK"))
         let wrong = await RedisClient.start(
-            url: RedisURL(host: "127.0.0.1", port: redis.port, user: "me", password: "wrong"), on: thread.mailbox)
+            url: RedisURL(host: "127.0.0.1", port: redis.port, user: "me", password: "wrong"),
+            on: thread.mailbox)
         await #expect(throws: RedisError.away) {
             try await wrong.command("PING", timeout: Milliseconds(300))
         }
