@@ -103,13 +103,11 @@ CREATE TABLE relay_keys (
 );
 
 -- rev orders everything relays of the region are told; it only grows under the row's lock, so commit order is
--- revision order. epoch says which leader speaks. published_rev is how far the leader got.
+-- revision order.
 CREATE TABLE regions (
     id text PRIMARY KEY CHECK (id ~ '^[a-z][a-z0-9-]{0,14}$'),
     name text NOT NULL,
     rev bigint NOT NULL DEFAULT 0,
-    epoch bigint NOT NULL DEFAULT 1,
-    published_rev bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -166,7 +164,8 @@ CREATE TABLE outbox (
     PRIMARY KEY (region_id, rev)
 );
 
--- Who leads. Expiry is by the database's clock; a takeover adds 1 to the epoch.
+-- Who leads. Expiry is by the database's clock; a takeover adds 1 to the epoch. Rows are never deleted, or epochs
+-- would begin again.
 CREATE TABLE leases (
     name text PRIMARY KEY,
     holder text NOT NULL,

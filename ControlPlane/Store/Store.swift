@@ -1,1 +1,79 @@
-// Store
+import Core
+import Crypto
+import Domain
+import Postgres
+
+/// Everything that is kept in Postgres, and all SQL. Every function is one transaction; what belongs together is
+/// written together, with its revision, outbox row and audit row.
+public struct Store: Sendable {
+    let pool: Pool
+    let digests = RegionDigests()
+
+    public init(pool: Pool) { self.pool = pool }
+
+    /// Whether the database answers.
+    public func ping() async throws(StoreError) {
+        try await transaction { tx in _ = try tx.query("SELECT 1") }
+    }
+
+    /// One transaction, with whatever goes wrong told as a `StoreError`.
+    func transaction<Result: Sendable>(
+        _ isolation: Isolation = .readCommitted, _ body: @Sendable (inout Transaction) throws -> Result
+    ) async throws(StoreError) -> Result {
+        do {
+            return try await pool.transaction(isolation, body)
+        } catch let error as StoreError {
+            throw error
+        } catch let error as PostgresError {
+            throw StoreError(error)
+        } catch {
+            throw .database(.unexpectedValue("\(error)"))
+        }
+    }
+}
+
+/// Why the store did not do it.
+public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// The database is away or too slow: try again in a moment.
+    case unavailable(String)
+    case unknownRegion(String)
+    case unknownPlan(String)
+    case invalidLabel(Label.Problem)
+    case labelTaken(String)
+    case plan(Plan.Refusal)
+    case suspended
+    /// No relay of the region takes placements.
+    case noRelay(region: String)
+    case emailTaken
+    /// Another process leads by now.
+    case leaseLost
+    /// A fault of ours.
+    case database(PostgresError)
+
+    init(_ error: PostgresError) {
+        switch error {
+        case .unavailable(let reason): self = .unavailable(reason)
+        case .serializationFailure: self = .unavailable("too many transactions were in the way")
+        default: self = .database(error)
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .unavailable(let reason): "the database is not available: \(reason)"
+        case .unknownRegion(let region): "there is no region \(region)"
+        case .unknownPlan(let plan): "there is no plan \(plan)"
+        case .invalidLabel(let problem): problem.description
+        case .labelTaken(let label): "the name \(label) is taken in this region: choose another one"
+        case .plan(.tunnels(let count)):
+            "your plan allows \(count) tunnel\(count == 1 ? "" : "s"): delete one or take a larger plan"
+        case .plan(.chosenName):
+            "your plan has generated names only: leave the name out or take a larger plan"
+        case .suspended: "the account or tunnel is suspended: see your bill or ask support"
+        case .noRelay(let region): "no relay of region \(region) is ready: try again in a moment"
+        case .emailTaken: "there is a user with this e-mail address"
+        case .leaseLost: "another process leads"
+        case .database(let error): error.description
+        }
+    }
+}

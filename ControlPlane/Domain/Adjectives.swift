@@ -1,0 +1,2 @@
+/// Words that describe, for made-up names.
+enum Adjectives { static let text = "sleepy" }

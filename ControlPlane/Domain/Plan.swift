@@ -1,0 +1,29 @@
+import Wire
+
+/// What an account may use. nil is no limit.
+public struct Plan: Sendable, Hashable {
+    public var id: String
+    public var maxTunnels: Int?
+    public var limits: Limits
+    /// Whether names may be chosen rather than made up.
+    public var chosenNames: Bool
+
+    public init(id: String, maxTunnels: Int?, limits: Limits, chosenNames: Bool) {
+        self.id = id
+        self.maxTunnels = maxTunnels
+        self.limits = limits
+        self.chosenNames = chosenNames
+    }
+
+    /// Why a plan does not allow one more tunnel.
+    public enum Refusal: Error, Sendable, Hashable {
+        case tunnels(Int)
+        case chosenName
+    }
+
+    /// Throws when one more tunnel is not allowed beside `existing` ones.
+    public func admit(existing: Int, nameIsChosen: Bool) throws(Refusal) {
+        if let maxTunnels, existing >= maxTunnels { throw .tunnels(maxTunnels) }
+        if nameIsChosen && !chosenNames { throw .chosenName }
+    }
+}

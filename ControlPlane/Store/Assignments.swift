@@ -1,0 +1,89 @@
+import Core
+import Postgres
+import Wire
+
+extension Transaction {
+    /// What relays are to know about these tunnels now.
+    mutating func assignments(of tunnels: [TunnelID]) throws(PostgresError) -> [Assignment] {
+        try Self.assignments(
+            query(
+                """
+                SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                    p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
+                    p.session, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s
+                FROM tunnels t
+                JOIN accounts a ON a.id = t.account_id
+                JOIN plans ON plans.id = a.plan_id
+                LEFT JOIN placements p ON p.tunnel_id = t.id
+                WHERE t.id = ANY ($1)
+                ORDER BY t.seq
+                """, TextArray(tunnels)))
+    }
+
+    mutating func assignments(inRegion region: String) throws(PostgresError) -> [Assignment] {
+        try Self.assignments(
+            query(
+                """
+                SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                    p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
+                    p.session, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s
+                FROM tunnels t
+                JOIN accounts a ON a.id = t.account_id
+                JOIN plans ON plans.id = a.plan_id
+                LEFT JOIN placements p ON p.tunnel_id = t.id
+                WHERE t.region_id = $1
+                ORDER BY t.seq
+                """, region))
+    }
+
+    private static func assignments(_ rows: Rows) throws(PostgresError) -> [Assignment] {
+        var found: [Assignment] = []
+        for row in rows {
+            let owner: String? = try row["owner_relay_id"]
+            let isSuspended: Bool = try row["suspended"]
+            found.append(
+                Assignment(
+                    tunnel: try row["id"], account: try row["account_id"], hostnames: [try row["hostname"]],
+                    owner: owner, standby: try row["standby_relay_id"],
+                    previousOwner: try row["previous_relay_id"], generation: try row["generation"],
+                    session: try row["session"], limits: try Limits(row),
+                    // Whether the agent has linked is the owner's to know: a placed tunnel counts as online here.
+                    state: isSuspended ? .suspended : owner == nil ? .offline : .online))
+        }
+        return found
+    }
+
+    mutating func relays(inRegion region: String) throws(PostgresError) -> [RelayInfo] {
+        var found: [RelayInfo] = []
+        for row in try query(
+            """
+            SELECT id, region_id, endpoint, mesh_address, fingerprint, state, shared_entry
+            FROM relays WHERE region_id = $1 AND state <> 'removed' ORDER BY id
+            """, region)
+        {
+            found.append(try RelayInfo(row))
+        }
+        return found
+    }
+}
+
+extension Limits {
+    /// From the columns of `plans`.
+    init(_ row: Row) throws(PostgresError) {
+        self.init(
+            players: try row["max_players"], bytes_per_s: try row["bytes_per_s"],
+            idle_timeout_s: try row["idle_timeout_s"])
+    }
+}
+
+extension RelayInfo {
+    init(_ row: Row) throws(PostgresError) {
+        guard let state = RelayState(rawValue: try row["state"]) else {
+            throw .unexpectedValue("a relay's state is unknown")
+        }
+        self.init(
+            id: try row["id"], region: try row["region_id"], endpoint: try row["endpoint"],
+            meshAddress: try row["mesh_address"], fingerprint: try row["fingerprint"], state: state,
+            sharedEntry: try row["shared_entry"])
+    }
+}

@@ -1,0 +1,170 @@
+import Core
+import Crypto
+import Postgres
+
+/// Who presents a key.
+public enum KeyHolder: Sendable, Hashable {
+    case agent(AgentKeyID, AccountID)
+    case account(APIKeyID, AccountID)
+    case relay(RelayKeyID)
+    case `operator`(OperatorKeyID)
+}
+
+/// An agent key without its secret.
+public struct AgentKeyView: Sendable, Hashable {
+    public var id: AgentKeyID
+    public var name: String
+    public var createdAt: WallTime
+    public var lastUsedAt: WallTime?
+
+    init(_ row: Row) throws(PostgresError) {
+        id = try row["id"]
+        name = try row["name"]
+        createdAt = try row["created_at"]
+        lastUsedAt = try row["last_used_at"]
+    }
+}
+
+extension Store {
+    /// nil for a key that was never given out or is revoked.
+    public func keyHolder(_ key: TypedKey) async throws(StoreError) -> KeyHolder? {
+        try await transaction { tx in
+            switch key.prefix {
+            case .agent:
+                guard
+                    let row = try tx.query(
+                        """
+                        SELECT id, account_id,
+                            last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS is_news
+                        FROM agent_keys WHERE hash = $1 AND revoked_at IS NULL
+                        """, key.hash
+                    ).first
+                else { return nil }
+                let id: AgentKeyID = try row["id"]
+                if try row["is_news"] {
+                    try tx.query("UPDATE agent_keys SET last_used_at = now() WHERE id = $1", id)
+                }
+                return .agent(id, try row["account_id"])
+            case .account:
+                guard
+                    let row = try tx.query(
+                        """
+                        SELECT id, account_id,
+                            last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS is_news
+                        FROM api_keys WHERE hash = $1 AND revoked_at IS NULL
+                        """, key.hash
+                    ).first
+                else { return nil }
+                let id: APIKeyID = try row["id"]
+                if try row["is_news"] {
+                    try tx.query("UPDATE api_keys SET last_used_at = now() WHERE id = $1", id)
+                }
+                return .account(id, try row["account_id"])
+            case .relay:
+                return try tx.query(
+                    "SELECT id FROM relay_keys WHERE hash = $1 AND revoked_at IS NULL", key.hash
+                ).first.map { .relay(try $0["id"]) }
+            case .operator:
+                return try tx.query(
+                    "SELECT id FROM operator_keys WHERE hash = $1 AND revoked_at IS NULL", key.hash
+                ).first.map { .operator(try $0["id"]) }
+            }
+        }
+    }
+
+    public func createAgentKey(
+        _ id: AgentKeyID, account: AccountID, name: String, hash: [UInt8], actor: String
+    ) async throws(StoreError) -> AgentKeyView {
+        try await transaction { tx in
+            let row = try tx.row(
+                """
+                INSERT INTO agent_keys (id, account_id, name, hash) VALUES ($1, $2, $3, $4)
+                RETURNING id, name, floor(extract(epoch FROM created_at))::bigint AS created_at,
+                    NULL AS last_used_at
+                """, id, account, name, hash)
+            try tx.audit("agent_key.create", actor: actor, account: account, subject: id.text)
+            return try AgentKeyView(row)
+        }
+    }
+
+    /// The keys that still work, oldest first.
+    public func agentKeys(of account: AccountID, _ page: Page) async throws(StoreError) -> Listing<
+        AgentKeyView
+    > {
+        try await transaction { tx in
+            let found = try tx.query(
+                """
+                SELECT seq, id, name, floor(extract(epoch FROM created_at))::bigint AS created_at,
+                    floor(extract(epoch FROM last_used_at))::bigint AS last_used_at
+                FROM agent_keys
+                WHERE account_id = $1 AND revoked_at IS NULL AND seq > $2
+                ORDER BY seq LIMIT $3
+                """, account, page.after ?? 0, page.limit + 1
+            ).map { row in (place: try row["seq"] as Int, item: try AgentKeyView(row)) }
+            return Listing(found, page)
+        }
+    }
+
+    /// Ends a key and every placement that was made with it; relays are told with the next revision. False when
+    /// the account has no such key.
+    public func revokeAgentKey(
+        _ id: AgentKeyID, account: AccountID, actor: String
+    ) async throws(StoreError) -> Bool {
+        try await transaction { tx in
+            let revoked = try tx.query(
+                """
+                UPDATE agent_keys SET revoked_at = now()
+                WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL
+                """, id, account)
+            guard revoked.affected == 1 else { return false }
+            let regions = try tx.query(
+                "SELECT DISTINCT region_id FROM placements WHERE agent_key_id = $1 ORDER BY region_id", id
+            ).map { try $0["region_id"] as String }
+            for region in regions {
+                let rev = try tx.nextRevision(of: region)
+                let tunnels = try tx.query(
+                    """
+                    UPDATE placements
+                    SET generation = generation + 1, session = NULL, agent_key_id = NULL, owner_relay_id = NULL,
+                        standby_relay_id = NULL, previous_relay_id = owner_relay_id, linked_at = NULL
+                    WHERE agent_key_id = $1 AND region_id = $2
+                    RETURNING tunnel_id
+                    """, id, region
+                ).map { try $0["tunnel_id"] as TunnelID }
+                try tx.announce(region, rev, upserts: tunnels)
+            }
+            try tx.audit("agent_key.revoke", actor: actor, account: account, subject: id.text)
+            return true
+        }
+    }
+
+    public func createAPIKey(
+        _ id: APIKeyID, account: AccountID, name: String, hash: [UInt8], actor: String
+    ) async throws(StoreError) {
+        try await transaction { tx in
+            try tx.query(
+                "INSERT INTO api_keys (id, account_id, name, hash) VALUES ($1, $2, $3, $4)", id, account,
+                name,
+                hash)
+            try tx.audit("api_key.create", actor: actor, account: account, subject: id.text)
+        }
+    }
+
+    public func createRelayKey(
+        _ id: RelayKeyID, name: String, hash: [UInt8], actor: String
+    ) async throws(StoreError) {
+        try await transaction { tx in
+            try tx.query("INSERT INTO relay_keys (id, name, hash) VALUES ($1, $2, $3)", id, name, hash)
+            try tx.audit("relay_key.create", actor: actor, account: nil, subject: id.text)
+        }
+    }
+
+    public func createOperatorKey(
+        _ id: OperatorKeyID, name: String, hash: [UInt8], actor: String
+    ) async throws(StoreError) {
+        try await transaction { tx in
+            try tx.query("INSERT INTO operator_keys (id, name, hash) VALUES ($1, $2, $3)", id, name, hash)
+            try tx.audit("operator_key.create", actor: actor, account: nil, subject: id.text)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import Core
+import Postgres
+
+/// One sign-in as its refresh tokens need it.
+public struct SessionView: Sendable {
+    public var user: UserID
+    public var account: AccountID
+    /// Authenticates the sign-in's tokens.
+    public var refreshKey: [UInt8]
+    /// What the newest token carries.
+    public var counter: Int64
+}
+
+/// What to do about a refresh token.
+public enum Renewal: Sendable, Hashable {
+    /// It is the newest: the next one takes its place.
+    case advance
+    /// It is one behind, since an answer was lost: give the newest again.
+    case repeatCurrent
+    case refuse
+    /// Two parties hold tokens of this sign-in: it ends.
+    case end
+}
+
+extension Store {
+    public func openSession(
+        _ id: SignInID, user: Credentials, refreshKey: [UInt8], lifetime_s: Int64
+    ) async throws(StoreError) {
+        try await transaction { tx in
+            try tx.query(
+                """
+                INSERT INTO sessions (id, user_id, account_id, refresh_key, expires_at)
+                VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))
+                """, id, user.user, user.account, refreshKey, lifetime_s)
+            try tx.audit("user.sign_in", actor: user.user.text, account: user.account, subject: id.text)
+        }
+    }
+
+    /// Gives the sign-in's key and counter to `decide` and does what it says, under the row's lock. nil when there
+    /// is no such sign-in, it has expired, was refused or has ended now.
+    public func renewSession(
+        _ id: SignInID, _ decide: @Sendable ([UInt8], Int64) -> Renewal
+    ) async throws(StoreError) -> SessionView? {
+        try await transaction { tx in
+            guard
+                let row = try tx.query(
+                    """
+                    SELECT s.user_id, s.account_id, s.refresh_key, s.counter
+                    FROM sessions s
+                    WHERE s.id = $1 AND s.expires_at > now()
+                    FOR UPDATE
+                    """, id
+                ).first
+            else { return nil }
+            var session = SessionView(
+                user: try row["user_id"], account: try row["account_id"], refreshKey: try row["refresh_key"],
+                counter: try row["counter"])
+            switch decide(session.refreshKey, session.counter) {
+            case .repeatCurrent: return session
+            case .refuse: return nil
+            case .advance:
+                session.counter += 1
+                try tx.query(
+                    "UPDATE sessions SET counter = $2, refreshed_at = now() WHERE id = $1", id,
+                    session.counter)
+                return session
+            case .end:
+                try tx.query("DELETE FROM sessions WHERE id = $1", id)
+                try tx.audit(
+                    "user.refresh_reuse", actor: session.user.text, account: session.account, subject: id.text
+                )
+                return nil
+            }
+        }
+    }
+
+    /// Signs out: the sign-in's refresh tokens are worth nothing from now on.
+    public func closeSession(_ id: SignInID, user: UserID) async throws(StoreError) {
+        try await transaction { tx in
+            _ = try tx.query("DELETE FROM sessions WHERE id = $1 AND user_id = $2", id, user)
+        }
+    }
+}

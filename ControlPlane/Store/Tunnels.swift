@@ -1,0 +1,189 @@
+import Core
+import Crypto
+import Domain
+import Postgres
+import Wire
+
+/// A tunnel as its owner and operators see it.
+public struct TunnelView: Sendable, Hashable {
+    public var id: TunnelID
+    public var account: AccountID
+    public var region: String
+    public var label: String
+    public var hostname: String
+    public var state: TunnelState
+    public var createdAt: WallTime
+    /// nil while it was never placed.
+    public var generation: Int?
+    public var owner: String?
+    public var standby: String?
+
+    init(_ row: Row) throws(PostgresError) {
+        id = try row["id"]
+        account = try row["account_id"]
+        region = try row["region_id"]
+        label = try row["label"]
+        hostname = try row["hostname"]
+        createdAt = try row["created_at"]
+        generation = try row["generation"]
+        owner = try row["owner_relay_id"]
+        standby = try row["standby_relay_id"]
+        state = .derived(
+            isSuspended: try row["suspended"], isPlaced: owner != nil, isLinked: try row["linked"],
+            placedSecondsAgo: try row["placed_seconds_ago"] ?? 0)
+    }
+}
+
+extension Store {
+    /// Of a million names, so many taken ones in a row mean that something is wrong.
+    private static let nameAttempts = 20
+
+    /// Makes a tunnel; without a label one is made up. Within the plan's limits, counted under the account's lock.
+    public func createTunnel(
+        account: AccountID, region: String, label: String?, baseDomain: String, actor: String
+    ) async throws(StoreError) -> TunnelView {
+        try await transaction { tx in
+            let plan = try tx.lockedPlan(of: account)
+            let existing: Int = try tx.row(
+                "SELECT count(*) AS n FROM tunnels WHERE account_id = $1", account)["n"]
+            let chosen: Label?
+            do {
+                chosen = try label.map { text throws(Label.Problem) in try Label(text) }
+                try plan.admit(existing: existing, nameIsChosen: label != nil)
+            } catch let problem as Label.Problem {
+                throw StoreError.invalidLabel(problem)
+            } catch let refusal as Plan.Refusal {
+                throw StoreError.plan(refusal)
+            }
+            let id = TunnelID.random()
+            let rev = try tx.nextRevision(of: region)
+            var attempts = chosen == nil ? Self.nameAttempts : 1
+            while true {
+                let text = chosen?.text ?? NameGenerator.name(SecureRandom.below)
+                let added = try tx.query(
+                    """
+                    INSERT INTO tunnels (id, account_id, region_id, label, hostname) VALUES ($1, $2, $3, $4, $5)
+                    ON CONFLICT DO NOTHING
+                    """, id, account, region, text, "\(text).\(region).\(baseDomain)".lowercased())
+                if added.affected == 1 { break }
+                attempts -= 1
+                guard attempts > 0 else { throw StoreError.labelTaken(text) }
+            }
+            try tx.announce(region, rev, upserts: [id])
+            try tx.audit("tunnel.create", actor: actor, account: account, subject: id.text)
+            return try TunnelView(
+                try tx.row(
+                    """
+                    SELECT t.id, t.account_id, t.region_id, t.label, t.hostname, t.state = 'suspended' AS suspended,
+                        floor(extract(epoch FROM t.created_at))::bigint AS created_at, NULL AS generation,
+                        NULL AS owner_relay_id, NULL AS standby_relay_id, false AS linked, NULL AS placed_seconds_ago
+                    FROM tunnels t WHERE t.id = $1
+                    """, id))
+        }
+    }
+
+    /// nil when the account has no such tunnel.
+    public func tunnel(_ id: TunnelID, account: AccountID) async throws(StoreError) -> TunnelView? {
+        try await transaction { tx in
+            try tx.query(
+                """
+                SELECT t.id, t.account_id, t.region_id, t.label, t.hostname,
+                    t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                    floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
+                    p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
+                    floor(extract(epoch FROM now() - p.placed_at))::bigint AS placed_seconds_ago
+                FROM tunnels t
+                JOIN accounts a ON a.id = t.account_id
+                LEFT JOIN placements p ON p.tunnel_id = t.id
+                WHERE t.id = $1 AND t.account_id = $2
+                """, id, account
+            ).first.map { try TunnelView($0) }
+        }
+    }
+
+    /// The account's tunnels, oldest first.
+    public func tunnels(of account: AccountID, _ page: Page) async throws(StoreError) -> Listing<TunnelView> {
+        try await transaction { tx in
+            let found = try tx.query(
+                """
+                SELECT t.seq, t.id, t.account_id, t.region_id, t.label, t.hostname,
+                    t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                    floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
+                    p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
+                    floor(extract(epoch FROM now() - p.placed_at))::bigint AS placed_seconds_ago
+                FROM tunnels t
+                JOIN accounts a ON a.id = t.account_id
+                LEFT JOIN placements p ON p.tunnel_id = t.id
+                WHERE t.account_id = $1 AND t.seq > $2
+                ORDER BY t.seq LIMIT $3
+                """, account, page.after ?? 0, page.limit + 1
+            ).map { row in (place: try row["seq"] as Int, item: try TunnelView(row)) }
+            return Listing(found, page)
+        }
+    }
+
+    /// Everybody's tunnels, oldest first; with a hostname only that one.
+    public func allTunnels(_ page: Page, hostname: String? = nil) async throws(StoreError) -> Listing<
+        TunnelView
+    > {
+        try await transaction { tx in
+            let found = try tx.query(
+                """
+                SELECT t.seq, t.id, t.account_id, t.region_id, t.label, t.hostname,
+                    t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                    floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
+                    p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
+                    floor(extract(epoch FROM now() - p.placed_at))::bigint AS placed_seconds_ago
+                FROM tunnels t
+                JOIN accounts a ON a.id = t.account_id
+                LEFT JOIN placements p ON p.tunnel_id = t.id
+                WHERE t.seq > $1 AND ($3::text IS NULL OR t.hostname = lower($3))
+                ORDER BY t.seq LIMIT $2
+                """, page.after ?? 0, page.limit + 1, hostname
+            ).map { row in (place: try row["seq"] as Int, item: try TunnelView(row)) }
+            return Listing(found, page)
+        }
+    }
+
+    /// False when the account has no such tunnel. Its name is free from now on.
+    public func deleteTunnel(_ id: TunnelID, account: AccountID, actor: String) async throws(StoreError)
+        -> Bool
+    {
+        try await transaction { tx in
+            guard
+                let row = try tx.query(
+                    "SELECT region_id, hostname FROM tunnels WHERE id = $1 AND account_id = $2 FOR UPDATE",
+                    id,
+                    account
+                ).first
+            else { return false }
+            let region: String = try row["region_id"]
+            let hostname: String = try row["hostname"]
+            let rev = try tx.nextRevision(of: region)
+            try tx.query("DELETE FROM tunnels WHERE id = $1", id)
+            try tx.announce(region, rev, deletes: [id])
+            try tx.audit(
+                "tunnel.delete", actor: actor, account: account, subject: id.text,
+                detail: ["hostname": .string(hostname)])
+            return true
+        }
+    }
+}
+
+extension Transaction {
+    /// The account's plan, with the account's row locked, so that two requests cannot both take the last place.
+    fileprivate mutating func lockedPlan(of account: AccountID) throws -> Plan {
+        let row = try row(
+            """
+            SELECT a.suspended_at IS NOT NULL AS suspended, plans.id, plans.max_tunnels, plans.max_players,
+                plans.bytes_per_s, plans.idle_timeout_s, plans.chosen_names
+            FROM accounts a JOIN plans ON plans.id = a.plan_id
+            WHERE a.id = $1
+            FOR NO KEY UPDATE OF a
+            """, account)
+        if try row["suspended"] { throw StoreError.suspended }
+        return Plan(
+            id: try row["id"], maxTunnels: try row["max_tunnels"], limits: try Limits(row),
+            chosenNames: try row["chosen_names"])
+    }
+}
