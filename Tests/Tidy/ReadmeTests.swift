@@ -44,7 +44,7 @@ struct ReadmeTests {
     func configuration() throws {
         let rows = try Self.readme().matches(of: /(?m)^\| `([A-Z0-9_]+)` \|/).map { String($0.output.1) }
         let call =
-            /\b(?:optional|string|required|requiredSecret|integer|secret|boolean)\(\s*"([A-Z][A-Z0-9_]+)"/
+            /(?:(?:optional|string|required|requiredSecret|integer|secret|boolean)\(|environment\[)\s*"([A-Z][A-Z0-9_]+)"/
         var read: Set<String> = []
         for path in Tree.files("swift", below: Tree.product) {
             for match in try Tree.text(path).matches(of: call) { read.insert(String(match.output.1)) }

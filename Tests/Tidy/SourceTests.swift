@@ -23,7 +23,9 @@ struct SourceTests {
     @Test("only tests import Foundation")
     func noFoundation() throws {
         let found = try Tree.lines(in: Tree.files("swift", below: Tree.product + ["infra"])) { line, _ in
-            line.contains(/^\s*(@\w+(\(\w+\))?\s+)*(public |internal |package )?import (\w+ )?Foundation/)
+            line.contains("Foundation")
+                && line.contains(
+                    /^\s*(@\w+(\(\w+\))?\s+)*(public |internal |package )?import (\w+ )?Foundation/)
         }
         #expect(found == [])
     }
@@ -53,14 +55,15 @@ struct SourceTests {
     func sqlInStore() throws {
         let paths = Tree.files("swift", below: Tree.product + ["infra"])
             .filter { !$0.hasPrefix("ControlPlane/Store/") && !$0.hasPrefix("Shared/Postgres/") }
-        let statement = /\b(?:INSERT INTO|DELETE FROM|CREATE TABLE|SELECT [\w*(]|UPDATE \w+ SET)|"select .+ from /
+        let statement =
+            /(?:INSERT INTO|DELETE FROM|CREATE TABLE|SELECT [\w*(]|UPDATE \w+ SET)|"select .+ from\s/
         #expect(try Tree.lines(in: paths) { line, _ in line.contains(statement) } == [])
     }
 
     @Test("a peer's bytes never meet a forced try")
     func noForcedTry() throws {
         let found = try Tree.lines(in: Tree.files("swift", below: Tree.product)) { line, _ in
-            line.contains(/\btry!/) && !line.contains(/^\s*\/\//)
+            line.contains("try!") && !line.contains(/^\s*\/\//)
         }
         #expect(found == [])
     }
