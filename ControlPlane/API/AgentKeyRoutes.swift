@@ -1,0 +1,57 @@
+import Core
+import Crypto
+import Domain
+import Store
+
+/// The keys that agents identify themselves with.
+enum AgentKeyRoutes {
+    static let all = [
+        Route(
+            "POST", "/v1/agent-keys", .account, idempotency: .holdsSecret,
+            "Makes an agent key. The key is shown once."
+        ) { api, call in
+            try await create(api, call)
+        },
+        Route("GET", "/v1/agent-keys", .account, "Lists the account's agent keys.") { api, call in
+            try await list(api, call)
+        },
+        Route("DELETE", "/v1/agent-keys/{id}", .account, "Revokes an agent key: its tunnels go offline.") {
+            api, call in
+            try await revoke(api, call)
+        },
+    ]
+
+    private static func create(_ api: API, _ call: Call) async throws -> Reply {
+        let account = try call.account
+        var fields = try call.body()
+        let name = fields.optionalText("name", length: 1...100) ?? "agent"
+        try fields.finish()
+        let key = TypedKey.generate(prefix: .agent)
+        let made = try await api.store.createAgentKey(
+            AgentKeyID.new(), account: account, name: name, hash: key.hash, actor: call.caller.actor)
+        return .json(
+            201,
+            [
+                "id": .string(made.id.text), "name": .string(made.name), "key": .string(key.text),
+                "created_at": .string(made.createdAt.rfc3339),
+            ])
+    }
+
+    private static func list(_ api: API, _ call: Call) async throws -> Reply {
+        let account = try call.account
+        var fields = try call.query()
+        let page = fields.page()
+        try fields.finish()
+        let keys = try await api.store.agentKeys(of: account, page)
+        return .list(keys.items.map(\.json), nextCursor: keys.nextCursor)
+    }
+
+    private static func revoke(_ api: API, _ call: Call) async throws -> Reply {
+        try call.refuseInput()
+        guard
+            try await api.store.revokeAgentKey(
+                try call.id(), account: try call.account, actor: call.caller.actor)
+        else { throw Problem.notFound }
+        return .noContent
+    }
+}

@@ -1,0 +1,65 @@
+import Core
+import Crypto
+import HTTP
+import IO
+import Store
+
+extension API {
+    var verificationKeys: VerificationKeys { VerificationKeys([settings.signingKey.publicKey]) }
+
+    /// Who makes the request, as far as its route wants to know. Every bad credential gets the same answer.
+    func authenticate(_ request: HTTPRequest, _ access: Access, client: String) async throws -> Caller {
+        switch access {
+        case .anyone: return .nobody
+        case .metrics:
+            try checkMetricsAccess(request)
+            return .nobody
+        case .callers:
+            guard let caller = try await caller(bearing: Self.bearer(request)) else {
+                try limiter.take(.badCredentials, caller: client)
+                throw Problem.unauthenticated
+            }
+            if let refusal = access.refusal(of: caller) { throw Problem.forbidden(refusal) }
+            return caller
+        }
+    }
+
+    private func caller(bearing credential: String?) async throws -> Caller? {
+        guard let credential, credential.utf8.count <= 4096 else { return nil }
+        if let operatorKeyHash = settings.operatorKeyHash,
+            constantTimeEqual(SHA256.hash(Array(credential.utf8)), operatorKeyHash)
+        {
+            return .operator
+        }
+        guard let key = TypedKey(parsing: credential) else { return tokens.verify(credential, now: .now()) }
+        return switch try await store.keyHolder(key) {
+        case .agent(let id, let account): .agent(id, account)
+        case .account(let id, let account): .apiKey(id, account)
+        case .relay(let id): .relay(id)
+        case .operator: .operator
+        case nil: nil
+        }
+    }
+
+    /// A request that came through a proxy is nobody's loopback, whoever the proxy is.
+    private func checkMetricsAccess(_ request: HTTPRequest) throws(Problem) {
+        let isProxied = ["x-forwarded-for", "forwarded", "x-real-ip", "via"].contains {
+            request.headers.contains($0)
+        }
+        if request.peer.isLoopback, !isProxied { return }
+        if let hash = settings.metricsTokenHash, let token = Self.bearer(request),
+            constantTimeEqual(SHA256.hash(Array(token.utf8)), hash)
+        {
+            return
+        }
+        throw .unauthenticated
+    }
+
+    private static func bearer(_ request: HTTPRequest) -> String? {
+        let values = request.headers.values("authorization")
+        guard values.count == 1, let value = values.first else { return nil }
+        let parts = value.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+        return String(parts[1])
+    }
+}

@@ -1,0 +1,82 @@
+import Core
+import Crypto
+import Domain
+import Reconcilers
+import Store
+import Wire
+
+/// What only operators may do.
+enum OperatorRoutes {
+    static let all = [
+        Route(
+            "POST", "/v1/ops/accounts", .operators,
+            "Makes an account with a user, an API key and an agent key."
+        ) {
+            api, call in try await createAccount(api, call)
+        },
+        Route(
+            "POST", "/v1/ops/relay-keys", .operators, "Makes a key for relays; a new region begins to exist."
+        ) {
+            api, call in try await createRelayKey(api, call)
+        },
+        Route("GET", "/v1/ops/relays", .operators, "Lists the relays with their load.") { api, call in
+            try await relays(api, call)
+        },
+        Route("GET", "/v1/ops/tunnels", .operators, "Lists all tunnels with their places.") { api, call in
+            try await tunnels(api, call)
+        },
+    ]
+
+    private static func createAccount(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.body()
+        let email = fields.email("email")
+        let password = fields.newPassword("password", email: email)
+        let plan = fields.optionalText("plan", length: 1...32) ?? "free"
+        try fields.finish()
+        let hash = try await api.passwords.hash(password)
+        let apiKey = TypedKey.generate(prefix: .account)
+        let agentKey = TypedKey.generate(prefix: .agent)
+        let account = try await api.store.createAccount(
+            email: email, passwordHash: hash, plan: plan, apiKeyHash: apiKey.hash,
+            agentKeyHash: agentKey.hash,
+            actor: call.caller.actor)
+        return .json(
+            201,
+            [
+                "account_id": .string(account.text), "api_key": .string(apiKey.text),
+                "agent_key": .string(agentKey.text),
+            ])
+    }
+
+    private static func createRelayKey(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.body()
+        let region = fields.text("region", length: 1...15)
+        let name = fields.optionalText("name", length: 1...100)
+        try fields.finish()
+        let key = TypedKey.generate(prefix: .relay)
+        let id = RelayKeyID.new()
+        try await api.store.ensureRegion(region, name: region)
+        try await api.store.createRelayKey(
+            id, name: name ?? "relays of \(region)", hash: key.hash, actor: call.caller.actor)
+        return .json(201, ["id": .string(id.text), "key": .string(key.text)])
+    }
+
+    private static func relays(_ api: API, _ call: Call) async throws -> Reply {
+        try call.refuseInput()
+        let relays = try await api.store.allRelays()
+        let loads = api.loads.current
+        let now = Instant.now()
+        return .list(
+            relays.map { $0.json(load: loads[$0.info.id], heard: loads.heard($0.info.id), now: now) },
+            nextCursor: nil)
+    }
+
+    private static func tunnels(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.query()
+        let page = fields.page()
+        let hostname = fields.optionalText("hostname", length: 1...253)
+        try fields.finish()
+        let tunnels = try await api.store.allTunnels(page, hostname: hostname)
+        return .list(tunnels.items.map(\.operatorJSON), nextCursor: tunnels.nextCursor)
+    }
+}

@@ -1,0 +1,135 @@
+import Core
+import Crypto
+import HTTP
+import Domain
+import IO
+import Reconcilers
+import Store
+import Wire
+
+/// What relays ask and tell.
+enum RelayRoutes {
+    static let all = [
+        Route("POST", "/v1/relay/registrations", .relays, limit: nil, "A relay says who and where it is.") {
+            api, call in
+            try await register(api, call)
+        },
+        Route(
+            "GET", "/v1/relay/assignments", .relays, limit: nil,
+            "What follows a revision of a region, signed; with wait, held until there is something."
+        ) { api, call in try await assignments(api, call) },
+        Route(
+            "POST", "/v1/relay/links", .relays, maxBodyBytes: 1 << 20, limit: nil,
+            "Which agents came and went."
+        ) {
+            api, call in try await links(api, call)
+        },
+        Route("POST", "/v1/relay/load", .relays, limit: nil, "A relay's load, while Redis is away.") {
+            api, call in
+            try await load(api, call)
+        },
+    ]
+
+    private static let maxWait_s: Int64 = 25
+    private static let maxLinks = 10_000
+
+    private static func register(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.body()
+        let id = fields.word("id")
+        let region = fields.text("region", length: 1...32)
+        let endpoint = fields.endpoint("endpoint")
+        let mesh = fields.optionalEndpoint("mesh_address")
+        let fingerprint = fields.text("fingerprint", length: 64...64)
+        let shared = fields.optionalBool("shared_entry") ?? false
+        if !fingerprint.isEmpty, Hex.decode(fingerprint) == nil || fingerprint != fingerprint.lowercased() {
+            fields.reject("fingerprint", "must be the SHA-256 of the certificate in 64 lower-case hex digits")
+        }
+        try fields.finish()
+        try await api.store.register(
+            RelayInfo(
+                id: id, region: region, endpoint: endpoint, meshAddress: mesh, fingerprint: fingerprint,
+                sharedEntry: shared))
+        return .json(200, ["relay": ["id": .string(id)], "keys": api.verificationKeys.jwks])
+    }
+
+    private static func assignments(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.query()
+        let region = fields.text("region", length: 1...32)
+        let since = Int(fields.optionalInteger("since", in: 0...Int64.max) ?? 0)
+        let epoch = Int(fields.optionalInteger("epoch", in: 0...Int64.max) ?? 0)
+        let wait_s = Int(fields.optionalInteger("wait", in: 0...60) ?? 0)
+        try fields.finish()
+
+        let deadline = Instant.now() + .seconds(min(wait_s, Int(maxWait_s)))
+        while true {
+            let changes = try await api.store.changes(region: region, since: since, epoch: epoch)
+            let left = deadline.since(.now())
+            if case .beacon(let beacon) = changes, beacon.epoch == epoch, left.count > 0, !api.draining {
+                // Bounded naps, in case the notification was lost with the database's connection.
+                await api.watch.wait(region, beyond: since, timeout: min(left, .seconds(2)))
+                continue
+            }
+            return .json(200, ["signed": .string(changes.signed(with: api.settings.signingKey))])
+        }
+    }
+
+    private static func links(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.body()
+        let relay = fields.word("relay")
+        let up = fields.links("up", maxCount: maxLinks)
+        let down = fields.links("down", maxCount: maxLinks)
+        try fields.finish()
+        try await api.store.reportLinks(relay: relay, up: up, down: down)
+        return .noContent
+    }
+
+    private static func load(_ api: API, _ call: Call) async throws -> Reply {
+        guard let json = try? JSON.parse(call.request.body, maxDepth: 4),
+            let report = try? LoadReport(json: json)
+        else { throw Problem(422, "invalid", "The body is no load report.") }
+        api.loads.report(report)
+        return .noContent
+    }
+}
+
+extension Fields {
+    /// An id that another program chose: letters, digits, dot, dash, underscore.
+    mutating func word(_ name: String) -> String {
+        let text = text(name, length: 1...64)
+        guard text.utf8.allSatisfy({ Base62.contains($0) || $0 == 0x2D || $0 == 0x2E || $0 == 0x5F }),
+            text.isEmpty || text.utf8.first.map(Base62.contains) == true
+        else {
+            reject(name, "must be 1 to 64 letters, digits, dots, dashes or underscores")
+            return ""
+        }
+        return text
+    }
+
+    mutating func endpoint(_ name: String) -> String {
+        let text = text(name, length: 3...300)
+        if !text.isEmpty { checkEndpoint(name, text) }
+        return text
+    }
+
+    mutating func optionalEndpoint(_ name: String) -> String? {
+        guard let text = optionalText(name, length: 3...300) else { return nil }
+        checkEndpoint(name, text)
+        return text
+    }
+
+    private mutating func checkEndpoint(_ name: String, _ text: String) {
+        if Endpoint(text).map({ $0.port > 0 }) != true { reject(name, "must be host:port") }
+    }
+
+    mutating func links(_ name: String, maxCount: Int) -> [(tunnel: TunnelID, generation: Int)] {
+        objects(name, maxCount: maxCount).compactMap { object in
+            guard object.count == 2, let tunnel = object["tunnel"]?.stringValue.flatMap({ TunnelID($0) }),
+                let generation = object["generation"]?.integerValue, generation > 0
+            else {
+                reject(name, "must hold objects of tunnel and generation")
+                return nil
+            }
+            return (tunnel, Int(generation))
+        }
+    }
+}

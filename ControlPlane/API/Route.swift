@@ -1,0 +1,166 @@
+import Core
+import HTTP
+import IO
+
+/// One line of the route table: all that the server, the documents and the tests need to know about a route.
+public struct Route: Sendable {
+    public typealias Handler = @Sendable (API, Call) async throws -> Reply
+
+    public let method: String
+    public let path: PathPattern
+    public let access: Access
+    public let maxBodyBytes: Int
+    public let limit: RateLimit?
+    public let idempotency: Idempotency
+    public let summary: String
+    let handler: Handler
+
+    init(
+        _ method: String, _ path: String, _ access: Access, maxBodyBytes: Int = 16 * 1024,
+        limit: RateLimit? = .calls, idempotency: Idempotency = .none, _ summary: String,
+        _ handler: @escaping Handler
+    ) {
+        self.method = method
+        self.path = PathPattern(path)
+        self.access = access
+        self.maxBodyBytes = method == "GET" ? 0 : maxBodyBytes
+        self.limit = limit
+        self.idempotency = idempotency
+        self.summary = summary
+        self.handler = handler
+    }
+}
+
+/// `/v1/tunnels/{id}`: segments that must match and segments with a name.
+public struct PathPattern: Sendable, Hashable, CustomStringConvertible {
+    private enum Segment: Sendable, Hashable {
+        case word(Substring)
+        case parameter(String)
+    }
+
+    public let description: String
+    private let segments: [Segment]
+
+    init(_ text: String) {
+        description = text
+        segments = Self.split(text).map { part in
+            part.hasPrefix("{") && part.hasSuffix("}")
+                ? .parameter(String(part.dropFirst().dropLast())) : .word(part)
+        }
+    }
+
+    /// Names of the named segments.
+    var parameters: [String] {
+        segments.compactMap { if case .parameter(let name) = $0 { name } else { nil } }
+    }
+
+    /// The values of the named segments; nil when `parts` is another path.
+    func match(_ parts: [Substring]) -> [String: String]? {
+        guard parts.count == segments.count else { return nil }
+        var values: [String: String] = [:]
+        for (segment, part) in zip(segments, parts) {
+            switch segment {
+            case .word(let word): if word != part { return nil }
+            case .parameter(let name): if part.isEmpty { return nil } else { values[name] = String(part) }
+            }
+        }
+        return values
+    }
+
+    static func split(_ path: String) -> [Substring] {
+        path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+    }
+}
+
+/// All routes, and the way from a request's method and path to one of them.
+public struct RouteTable: Sendable {
+    public let routes: [Route]
+
+    enum Match {
+        case route(Route, [String: String])
+        case wrongMethod(allowed: [String])
+        case unknown
+    }
+
+    public static let standard = RouteTable(
+        SystemRoutes.all + UserRoutes.all + AgentKeyRoutes.all + TunnelRoutes.all + PlacementRoutes.all
+            + RelayRoutes.all + OperatorRoutes.all)
+
+    init(_ routes: [Route]) { self.routes = routes }
+
+    /// HEAD is answered by GET's route: the server leaves the body out.
+    func match(method: String, path: String) -> Match {
+        let parts = PathPattern.split(path)
+        var allowed: [String] = []
+        for route in routes {
+            guard let values = route.path.match(parts) else { continue }
+            if route.method == method || (method == "HEAD" && route.method == "GET") {
+                return .route(route, values)
+            }
+            allowed += route.method == "GET" ? ["GET", "HEAD"] : [route.method]
+        }
+        return allowed.isEmpty ? .unknown : .wrongMethod(allowed: allowed)
+    }
+}
+
+/// One request on its way through a handler.
+public struct Call: Sendable {
+    let request: HTTPRequest
+    let requestID: String
+    let parameters: [String: String]
+    let caller: Caller
+    /// The client's address without port, behind trusted proxies the one they name.
+    let client: String
+
+    /// The account of a caller that has one: the route's access promised it.
+    var account: AccountID {
+        get throws(Problem) {
+            guard let account = caller.account else { throw .unauthenticated }
+            return account
+        }
+    }
+
+    /// An identifier in the path. One that is malformed names nothing.
+    func id<Kind: IdentifierKind>(_ name: String = "id") throws(Problem) -> Identifier<Kind> {
+        guard let id = Identifier<Kind>(parameters[name] ?? "") else { throw .notFound }
+        return id
+    }
+
+    func body() throws(Problem) -> Fields { try Fields(body: request.body) }
+    func query() throws(Problem) -> Fields { try Fields(query: request.query.map { ($0.name, $0.value) }) }
+
+    /// For routes that take neither.
+    func refuseInput() throws(Problem) {
+        try query().finish()
+        try body().finish()
+    }
+}
+
+/// What a handler answers.
+public struct Reply: Sendable {
+    enum Body: Sendable {
+        case none
+        case json(JSON)
+        case text(String, contentType: String)
+    }
+
+    var status: Int
+    var body: Body
+    var headers: [(String, String)] = []
+
+    static func json(_ status: Int, _ value: JSON) -> Reply { Reply(status: status, body: .json(value)) }
+    var json: JSON? { if case .json(let json) = body { json } else { nil } }
+
+    static let noContent = Reply(status: 204, body: .none)
+
+    static func text(_ status: Int, _ text: String, contentType: String = "text/plain; charset=utf-8")
+        -> Reply
+    {
+        Reply(status: status, body: .text(text, contentType: contentType))
+    }
+
+    /// A list in the form that all lists have.
+    static func list(_ items: [JSON], nextCursor: String?) -> Reply {
+        .json(200, ["data": .array(items), "next_cursor": nextCursor.map { .string($0) } ?? .null])
+    }
+}

@@ -1,0 +1,27 @@
+import Domain
+import Store
+
+extension Problem {
+    /// What a caller is told of a failure below; nil for one that is a fault of ours.
+    init?(storeError error: StoreError) {
+        switch error {
+        case .unavailable, .leaseLost:
+            self = .unavailable("The database cannot be reached right now. Try again in a moment.")
+        case .unknownRegion(let region):
+            self = .invalid([.init("region", "There is no region \"\(region)\": GET /v1/regions lists them.")]
+            )
+        case .unknownPlan: self = .invalid([.init("/plan", "There is no such plan.")])
+        case .invalidLabel(let problem): self = .invalid([.init("/name", problem.description)])
+        case .labelTaken: self = .conflict("name-taken", Self.sentence(error.description))
+        case .plan: self = Problem(403, "plan-limit", Self.sentence(error.description))
+        case .suspended: self = Problem(403, "suspended", Self.sentence(error.description))
+        case .noRelay: self = .unavailable(Self.sentence(error.description), retryAfter_s: 2)
+        case .emailTaken: self = .conflict("email-taken", Self.sentence(error.description))
+        case .database: return nil
+        }
+    }
+
+    private static func sentence(_ text: String) -> String {
+        text.prefix(1).uppercased() + text.dropFirst() + "."
+    }
+}

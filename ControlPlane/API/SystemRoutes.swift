@@ -1,0 +1,38 @@
+import Core
+import Crypto
+import HTTP
+import Store
+
+/// What machines ask: is it alive, can it serve, its public keys, its numbers.
+enum SystemRoutes {
+    static let all = [
+        Route("GET", "/healthz", .anyone, limit: nil, "The process is alive.") { _, _ in
+            .text(200, "ok\n")
+        },
+        Route("GET", "/readyz", .anyone, limit: nil, "The control plane can serve: its database answers.") {
+            api, _ in
+            if api.draining { throw Problem.unavailable("This control plane is about to stop.") }
+            try await api.store.ping()
+            return .text(200, "ready\n")
+        },
+        Route(
+            "GET", "/.well-known/jwks.json", .anyone, limit: nil, "The keys that sign tokens and assignments."
+        ) {
+            api, _ in
+            var reply = Reply.json(200, api.verificationKeys.jwks)
+            reply.headers = [("Cache-Control", "public, max-age=300")]
+            return reply
+        },
+        Route("GET", "/openapi.json", .anyone, limit: nil, "This description.") { api, _ in
+            var reply = Reply.json(200, OpenAPI.document(of: api.table))
+            reply.headers = [("Cache-Control", "public, max-age=300")]
+            return reply
+        },
+        Route("GET", "/metrics", .metrics, limit: nil, "Numbers for Prometheus.") { api, _ in
+            .text(200, api.metrics.render(), contentType: Metrics.contentType)
+        },
+    ]
+
+    /// Answered on the loop: no task, nothing that could wait.
+    static let alive = HTTPResponse.text(200, "ok\n")
+}

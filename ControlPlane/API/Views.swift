@@ -1,0 +1,63 @@
+import Core
+import Domain
+import Store
+import Wire
+
+/// How things look in answers.
+extension AgentKeyView {
+    var json: JSON {
+        [
+            "id": .string(id.text), "name": .string(name), "created_at": .string(createdAt.rfc3339),
+            "last_used_at": lastUsedAt.map { .string($0.rfc3339) } ?? .null,
+        ]
+    }
+}
+
+extension TunnelView {
+    var json: JSON {
+        [
+            "id": .string(id.text), "hostname": .string(hostname), "name": .string(label),
+            "region": .string(region), "state": .string(state.rawValue),
+            "created_at": .string(createdAt.rfc3339),
+        ]
+    }
+
+    /// For operators: with its place.
+    var operatorJSON: JSON {
+        [
+            "id": .string(id.text), "account_id": .string(account.text), "hostname": .string(hostname),
+            "region": .string(region), "state": .string(state.rawValue),
+            "relay_id": owner.map { .string($0) } ?? .null,
+            "standby_relay_id": standby.map { .string($0) } ?? .null,
+            "generation": generation.map { .integer(Int64($0)) } ?? .null,
+            "created_at": .string(createdAt.rfc3339),
+        ]
+    }
+}
+
+extension RelayView {
+    /// With what the relay last said of itself, and how long ago.
+    func json(load: LoadReport?, heard: Instant?, now: Instant) -> JSON {
+        var object: JSONObject = [
+            "id": .string(info.id), "region": .string(info.region), "endpoint": .string(info.endpoint),
+            "mesh_address": info.meshAddress.map { .string($0) } ?? .null,
+            "fingerprint": .string(info.fingerprint), "shared_entry": .bool(info.sharedEntry),
+            "state": .string(
+                load?.draining == true && info.state == .active ? "draining" : info.state.rawValue),
+            "last_seen_at": .string(lastSeen.rfc3339),
+        ]
+        object["load"] = load.map { Self.json($0, heard, now) } ?? .null
+        return .object(object)
+    }
+
+    private static func json(_ load: LoadReport, _ heard: Instant?, _ now: Instant) -> JSON {
+        [
+            "score": .integer(Int64(load.score)), "players": .integer(Int64(load.players)),
+            "links": .integer(Int64(load.links)), "bytes_per_s": .integer(Int64(load.bytes_per_s)),
+            "cpu_permille": .integer(Int64(load.cpu_permille)),
+            "free_descriptors": .integer(Int64(load.freeDescriptors)), "epoch": .integer(Int64(load.epoch)),
+            "rev": .integer(Int64(load.rev)), "digest": .string(load.digest),
+            "age_ms": heard.map { .integer(Int64(now.since($0).count)) } ?? .null,
+        ]
+    }
+}

@@ -1,0 +1,165 @@
+import API
+import Core
+import Crypto
+import IO
+import Postgres
+import Redis
+import Synchronization
+
+/// What `minecart-control serve` is told by its environment. All problems are found before anything starts.
+struct Configuration: Sendable {
+    var databaseURL: String
+    /// For LISTEN, which a transaction pooler would break.
+    var unpooledDatabaseURL: String
+    var redisURL: RedisURL
+    var listenAddress: SocketAddress
+    var api: APISettings
+    /// Regions that exist from the start; more come with relay keys.
+    var regions: [(id: String, name: String)]
+
+    static let defaultRegions = "eu=Europe,us=US East"
+
+    init(_ settings: inout Settings) throws(SettingsError) {
+        databaseURL = settings.databaseURL()
+        unpooledDatabaseURL = settings.unpooledDatabaseURL(default: databaseURL)
+        redisURL = settings.redisURL()
+        let listenAddress = settings.listenAddress()
+        let baseDomain = settings.baseDomain()
+        let signingKey = settings.signingKey()
+        let operatorKey = settings.secret("OPERATOR_KEY")
+        if let operatorKey, operatorKey.utf8.count < 24 {
+            settings.reject("OPERATOR_KEY is too short: use at least 24 random characters")
+        }
+        let metricsToken = settings.secret("METRICS_TOKEN")
+        if let metricsToken, metricsToken.utf8.count < 16 {
+            settings.reject("METRICS_TOKEN is too short: use at least 16 random characters")
+        }
+        let proxies = settings.trustedProxies()
+        regions = settings.regions(default: Self.defaultRegions)
+        settings.logLevel()
+        try settings.finish()
+        // Both were rejected above when they are missing.
+        guard let signingKey, let listenAddress else { throw SettingsError(problems: settings.problems) }
+        self.listenAddress = listenAddress
+        api = APISettings(
+            baseDomain: baseDomain, signingKey: signingKey, operatorKey: operatorKey,
+            metricsToken: metricsToken,
+            trustedProxies: proxies)
+    }
+}
+
+/// What `minecart-control migrate` is told.
+struct MigrateConfiguration: Sendable {
+    var databaseURL: String
+    var directory: String
+
+    init(_ settings: inout Settings) throws(SettingsError) {
+        databaseURL = settings.unpooledDatabaseURL(default: settings.databaseURL())
+        directory = Migration.directory(setting: settings.optional("MIGRATIONS_DIR"))
+        settings.logLevel()
+        try settings.finish()
+    }
+}
+
+extension Settings {
+    fileprivate mutating func databaseURL() -> String {
+        let url = requiredSecret(
+            "DATABASE_URL", "the Postgres to use, postgres://user:password@host:port/database")
+        checkDatabaseURL("DATABASE_URL", url)
+        return url
+    }
+
+    fileprivate mutating func unpooledDatabaseURL(default standard: String) -> String {
+        guard let url = secret("DATABASE_UNPOOLED_URL") else { return standard }
+        checkDatabaseURL("DATABASE_UNPOOLED_URL", url)
+        return url
+    }
+
+    private mutating func checkDatabaseURL(_ name: String, _ url: String) {
+        guard !url.isEmpty, !url.hasPrefix("postgres://"), !url.hasPrefix("postgresql://") else { return }
+        reject("\(name) must begin with postgres:// or postgresql://")
+    }
+
+    fileprivate mutating func redisURL() -> RedisURL {
+        let text = requiredSecret("REDIS_URL", "the Redis to use, redis://user:password@host:port")
+        if let url = RedisURL(text) { return url }
+        if !text.isEmpty {
+            reject("REDIS_URL is not of the form redis[s]://[user[:password]@]host[:port][/database]")
+        }
+        return RedisURL(host: "localhost")
+    }
+
+    fileprivate mutating func listenAddress() -> SocketAddress? {
+        let port = integer("PORT", default: 8080, in: 0...65_535)
+        let host = string("HTTP_HOST", default: "::")
+        if let address = SocketAddress(host: host, port: port) { return address }
+        reject("HTTP_HOST is \"\(host)\": it must be an IP address to listen at, such as 127.0.0.1 or ::")
+        return nil
+    }
+
+    fileprivate mutating func baseDomain() -> String {
+        let domain = required(
+            "BASE_DOMAIN", "the domain under which tunnels get their names, such as dvv.one"
+        ).lowercased()
+        let labels = domain.split(separator: ".", omittingEmptySubsequences: false)
+        let isGood = labels.allSatisfy { label in
+            (1...63).contains(label.utf8.count) && !label.hasPrefix("-") && !label.hasSuffix("-")
+                && label.utf8.allSatisfy { Base62.contains($0) || $0 == UInt8(ascii: "-") }
+        }
+        if !domain.isEmpty, !isGood || domain.utf8.count > 200 {
+            reject("BASE_DOMAIN is \"\(domain)\", which is no domain name")
+        }
+        return domain
+    }
+
+    fileprivate mutating func signingKey() -> SigningKey? {
+        let text = requiredSecret(
+            "SIGNING_KEY",
+            "32 random bytes in base64url, 43 characters: head -c 32 /dev/urandom | basenc --base64url | tr -d ="
+        )
+        guard !text.isEmpty else { return nil }
+        do throws(CryptoError) {
+            return try SigningKey(text: text)
+        } catch {
+            reject("SIGNING_KEY cannot be used: \(error)")
+            return nil
+        }
+    }
+
+    fileprivate mutating func trustedProxies() -> TrustedProxies {
+        guard let text = optional("TRUSTED_PROXIES") else { return .none }
+        if let proxies = TrustedProxies(text) { return proxies }
+        reject("TRUSTED_PROXIES must list IP addresses and ranges, such as 10.0.0.0/8,fd00::/8")
+        return .none
+    }
+
+    fileprivate mutating func regions(default standard: String) -> [(id: String, name: String)] {
+        var regions: [(id: String, name: String)] = []
+        for part in string("REGIONS", default: standard).split(separator: ",") {
+            let pieces = part.split(separator: "=", maxSplits: 1)
+            let id = pieces.first.map(String.init) ?? ""
+            let name = pieces.count == 2 ? String(pieces[1]) : id
+            guard Self.isRegion(id), !regions.contains(where: { $0.id == id }) else {
+                reject("REGIONS must list regions as id=Name, such as \(standard); \"\(part)\" is none")
+                continue
+            }
+            regions.append((id, name))
+        }
+        return regions
+    }
+
+    private static func isRegion(_ id: String) -> Bool {
+        let bytes = Array(id.utf8)
+        return (1...15).contains(bytes.count) && (0x61...0x7A).contains(bytes[0])
+            && bytes.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+    }
+
+    fileprivate mutating func logLevel() {
+        guard let name = optional("LOG_LEVEL") else { return }
+        guard let level = Log.Level(name: name) else {
+            reject("LOG_LEVEL is \"\(name)\": it must be debug, info, warning or error")
+            return
+        }
+        Log.threshold.store(level.rawValue, ordering: .relaxed)
+    }
+}

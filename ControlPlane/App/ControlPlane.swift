@@ -1,0 +1,114 @@
+import API
+import CLinux
+import Core
+import Crypto
+import HTTP
+import IO
+import Postgres
+import Reconcilers
+import Redis
+import Store
+
+/// The running program: loops, connections and tasks, put together and taken apart.
+enum ControlPlane {
+    private static let log = Log("control")
+    private static let httpLoops = 2
+    /// How long requests in flight may take once we are told to stop.
+    private static let stopDeadline = Milliseconds.seconds(10)
+
+    static var openAPI: String { OpenAPI.document(of: .standard).text }
+
+    /// Serves until SIGTERM or SIGINT.
+    static func serve(_ configuration: Configuration) async throws {
+        let metrics = Metrics()
+        let pool = Pool(url: configuration.databaseURL)
+        let store = Store(pool: pool)
+        let board = LoadBoard()
+        let watch = RegionWatch()
+        let leadership = Leadership(store: store, holder: "control-" + Hex.encode(SecureRandom.bytes(8)))
+        let api = API(settings: configuration.api, store: store, loads: board, watch: watch, metrics: metrics)
+
+        let hub = try LoopThread.start(name: "redis")
+        let redis = await RedisClient.start(url: configuration.redisURL, on: hub.mailbox)
+        let loads = await LoadFeed.start(
+            url: configuration.redisURL, board: board, leadership: leadership, on: hub.mailbox)
+        register(metrics, watch, leadership)
+
+        let publisher = Publisher(
+            store: store, redis: redis, watch: watch, key: configuration.api.signingKey,
+            leadership: leadership)
+        let reaper = RelayReaper(store: store, board: board, leadership: leadership)
+        let housekeeping = Housekeeping(store: store, leadership: leadership)
+        let listener = Postgres.Listener(
+            url: configuration.unpooledDatabaseURL, channels: [AssignmentsChannel.name])
+        let work = Task {
+            await withDiscardingTaskGroup { group in
+                group.addTask { await leadership.run() }
+                group.addTask { await publisher.run() }
+                group.addTask { await reaper.run() }
+                group.addTask { await housekeeping.run() }
+                group.addTask { await follow(listener, watch) }
+                group.addTask { await keepRegions(configuration.regions, store, loads) }
+            }
+        }
+
+        let loops = try (0..<httpLoops).map { try LoopThread.start(name: "http-\($0)") }
+        let servers = try await Servers.start(api, at: configuration.listenAddress, on: loops.map(\.mailbox))
+        log.info("listening", ["address": "\(servers.address)", "port": String(servers.address.port)])
+
+        let signal = try await hub.mailbox.signal([SIGTERM, SIGINT])
+        log.info("stopping", ["signal": String(signal)])
+        api.drain()
+        await servers.stop(within: stopDeadline)
+        work.cancel()
+        listener.stop()
+        watch.close()
+        await work.value
+        loads.close()
+        redis.close()
+        for loop in loops + [hub] {
+            loop.stop()
+            loop.join()
+        }
+        await pool.close()
+        log.info("stopped")
+    }
+
+    private static func register(_ metrics: Metrics, _ watch: RegionWatch, _ leadership: Leadership) {
+        metrics.gauge("minecart_leader", "1 while this process leads.") { leadership.isLeader ? 1 : 0 }
+        metrics.gauge("minecart_held_polls", "Requests of relays that wait for a change.") { watch.waiting }
+    }
+
+    /// Passes on what the database tells; whatever was missed while away is looked up by those who wait.
+    private static func follow(_ listener: Postgres.Listener, _ watch: RegionWatch) async {
+        for await event in listener.events {
+            switch event {
+            case .listening: watch.wakeAll()
+            case .notification(let notification):
+                if let change = AssignmentsChannel.parse(notification.payload) {
+                    watch.advance(change.region, to: change.rev)
+                }
+            case .lost(let reason): log.warning("the database is away", ["reason": reason])
+            }
+        }
+    }
+
+    /// Makes the configured regions exist, and follows the load of every region there is.
+    private static func keepRegions(
+        _ configured: [(id: String, name: String)], _ store: Store, _ loads: LoadFeed
+    ) async {
+        var isDone = false
+        while !Task.isCancelled {
+            do {
+                if !isDone {
+                    for region in configured { try await store.ensureRegion(region.id, name: region.name) }
+                    isDone = true
+                }
+                loads.follow(try await store.regionIDs())
+            } catch {
+                log.debug("regions cannot be read now: \(error)")
+            }
+            try? await Task.sleep(for: isDone ? .seconds(3) : .seconds(1))
+        }
+    }
+}

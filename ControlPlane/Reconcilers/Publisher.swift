@@ -1,0 +1,127 @@
+import Core
+import Crypto
+import Domain
+import Redis
+import Store
+import Synchronization
+import Wire
+
+/// Tells the relays of every region what changed, while this process leads: drains the outbox in revision order,
+/// keeps the snapshots in Redis, sends beacons. A process that does not lead waits for the lease.
+public actor Publisher {
+    private let store: Store
+    private let projection: RedisProjection
+    private let watch: RegionWatch
+    private let key: SigningKey
+    private let leadership: Leadership
+    private let log = Log("publisher")
+    private var publications: [String: RegionPublication] = [:]
+    private var epoch = 0
+    private var redisReturns = 0
+    private var regions: [String] = []
+    private var regionsRead: Instant?
+
+    /// At most this long after a change that no notification told of.
+    private static let pause = Milliseconds(250)
+    private static let regionsInterval = Milliseconds.seconds(2)
+
+    public init(
+        store: Store, redis: RedisClient, watch: RegionWatch, key: SigningKey, leadership: Leadership
+    ) {
+        self.store = store
+        projection = RedisProjection(redis)
+        self.watch = watch
+        self.key = key
+        self.leadership = leadership
+    }
+
+    /// Runs until the task is cancelled.
+    public func run() async {
+        var changes = 0
+        while !Task.isCancelled {
+            await turn()
+            changes = await watch.waitForAny(after: changes, timeout: Self.pause)
+        }
+    }
+
+    private func turn() async {
+        guard let lease = leadership.current else {
+            publications = [:]
+            return
+        }
+        if lease.epoch != epoch {
+            publications = [:]
+            epoch = lease.epoch
+        }
+        let returns = leadership.redisReturns
+        if returns != redisReturns {
+            redisReturns = returns
+            for region in publications.keys { publications[region]?.redisReturned() }
+        }
+        do {
+            try await readRegions()
+            for region in regions { try await serve(region, lease) }
+        } catch {
+            // A lost lease or a database that is away: what was told stays true, the rest waits.
+            log.debug("cannot publish now: \(error)")
+            publications = [:]
+        }
+    }
+
+    private func readRegions() async throws {
+        if let regionsRead, Instant.now().since(regionsRead) < Self.regionsInterval { return }
+        regions = try await store.regionIDs()
+        regionsRead = .now()
+    }
+
+    private func serve(_ region: String, _ lease: Lease) async throws {
+        if publications[region] == nil {
+            publications[region] = RegionPublication(try await store.regionSnapshot(region, as: lease))
+        }
+        guard var publication = publications[region] else { return }
+        let deltas = try await store.outbox(region, after: publication.rev, as: lease)
+        guard let messages = publication.advance(deltas) else {
+            log.warning(
+                "revisions of a region do not follow each other: reading it again", ["region": region])
+            publications[region] = nil
+            return
+        }
+        for message in messages { await publish(message, region) }
+        for owed in publication.owed(.now()) {
+            if await tell(owed, region) { publication.told(owed, .now()) }
+        }
+        publications[region] = publication
+    }
+
+    private func publish(_ message: AssignmentMessage, _ region: String) async {
+        do throws(RedisError) {
+            try await projection.publish(region, signed: message.signed(with: key))
+        } catch {
+            // Relays notice the gap or the silence and ask over HTTP.
+            log.debug("not published: \(error)", ["region": region])
+        }
+    }
+
+    /// Whether it need not be tried again at once.
+    private func tell(_ owed: RegionPublication.Owed, _ region: String) async -> Bool {
+        do throws(RedisError) {
+            switch owed {
+            case .beacon(let beacon):
+                try await projection.publish(
+                    region, signed: AssignmentMessage.beacon(beacon).signed(with: key))
+            case .snapshot(let snapshot):
+                let signed = AssignmentMessage.snapshot(snapshot).signed(with: key)
+                let isMine = try await projection.replaceSnapshot(
+                    region, epoch: snapshot.epoch, rev: snapshot.rev, signed: signed)
+                if !isMine {
+                    log.warning(
+                        "Redis holds a later snapshot than ours: it stays until this leader is beyond it",
+                        ["region": region, "rev": String(snapshot.rev)])
+                }
+            }
+        } catch {
+            log.debug("not told: \(error)", ["region": region])
+        }
+        return true
+    }
+}

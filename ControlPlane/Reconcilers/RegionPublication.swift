@@ -1,0 +1,71 @@
+import Core
+import Wire
+
+/// What the leader still owes the relays of one region: a pure record of where the region is and what was told.
+struct RegionPublication {
+    /// A region that changes all the time replaces its snapshot no more often than this.
+    static let snapshotInterval = Milliseconds(500)
+    static let beaconInterval = Milliseconds.seconds(1)
+
+    enum Owed: Equatable {
+        case beacon(RegionBeacon)
+        case snapshot(RegionSnapshot)
+    }
+
+    private(set) var state: RegionState
+    private var snapshotIsStale = true
+    private var lastSnapshot: Instant?
+    private var lastBeacon: Instant?
+
+    /// Begins where the database is, under the leader's own epoch.
+    init(_ snapshot: RegionSnapshot) {
+        state = RegionState(region: snapshot.region)
+        _ = state.apply(snapshot, fromControlPlane: true)
+    }
+
+    var rev: Int { state.rev }
+
+    /// Takes the next revisions; the messages to publish, in order. nil when they do not follow: begin again from
+    /// the database.
+    mutating func advance(_ deltas: [RegionDelta]) -> [AssignmentMessage]? {
+        var messages: [AssignmentMessage] = []
+        for delta in deltas {
+            switch state.apply(delta) {
+            case .applied, .current:
+                snapshotIsStale = true
+                messages.append(.delta(delta))
+            case .stale: continue
+            case .gap: return nil
+            }
+        }
+        return messages
+    }
+
+    /// Redis may have lost everything: the snapshot is owed again.
+    mutating func redisReturned() {
+        snapshotIsStale = true
+        lastSnapshot = nil
+        lastBeacon = nil
+    }
+
+    /// What is due now. The caller says with `told` what went out.
+    func owed(_ now: Instant) -> [Owed] {
+        var owed: [Owed] = []
+        if snapshotIsStale, lastSnapshot.map({ now.since($0) >= Self.snapshotInterval }) ?? true {
+            owed.append(.snapshot(state.snapshot))
+        }
+        if lastBeacon.map({ now.since($0) >= Self.beaconInterval }) ?? true {
+            owed.append(.beacon(state.beacon))
+        }
+        return owed
+    }
+
+    mutating func told(_ owed: Owed, _ now: Instant) {
+        switch owed {
+        case .beacon: lastBeacon = now
+        case .snapshot(let snapshot):
+            lastSnapshot = now
+            if snapshot.rev == state.rev { snapshotIsStale = false }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+import HTTP
+import Testing
+
+@testable import API
+
+@Suite struct RouteTableTests {
+    private func match(_ method: String, _ path: String) -> RouteTable.Match {
+        RouteTable.standard.match(method: method, path: path)
+    }
+
+    @Test func aPathWithAnIdentifierFindsItsRoute() throws {
+        guard case .route(let route, let values) = match("GET", "/v1/tunnels/tun_1") else {
+            Issue.record("no route")
+            return
+        }
+        #expect(route.path.description == "/v1/tunnels/{id}")
+        #expect(values == ["id": "tun_1"])
+    }
+
+    @Test func anotherMethodIsToldWhatIsAllowed() {
+        guard case .wrongMethod(let allowed) = match("PUT", "/v1/tunnels") else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(Set(allowed) == ["GET", "HEAD", "POST"])
+    }
+
+    @Test(arguments: [
+        "/", "/v1", "/v1/tunnels/", "/v1/tunnels//placements", "/v2/tunnels", "/v1/tunnels/a/b/c", "*",
+    ])
+    func unknownPathsAreUnknown(_ path: String) {
+        guard case .unknown = match("GET", path) else {
+            Issue.record("\(path) leads somewhere")
+            return
+        }
+    }
+
+    @Test func headGoesWhereGetGoes() {
+        guard case .route(let route, _) = match("HEAD", "/v1/regions") else {
+            Issue.record("no route")
+            return
+        }
+        #expect(route.method == "GET")
+    }
+
+    @Test func noRouteIsThereTwice() {
+        let names = RouteTable.standard.routes.map { "\($0.method) \($0.path)" }
+        #expect(Set(names).count == names.count)
+    }
+
+    @Test func onlyTheseRoutesAreOpenToAnyone() {
+        let open = RouteTable.standard.routes.filter { $0.access == .anyone }.map {
+            "\($0.method) \($0.path)"
+        }
+        #expect(
+            Set(open) == [
+                "GET /healthz", "GET /readyz", "GET /.well-known/jwks.json", "GET /openapi.json",
+                "POST /v1/users",
+                "POST /v1/sessions", "POST /v1/sessions/refresh",
+            ])
+    }
+
+    @Test func everyOperatorRouteTakesOperatorsOnly() {
+        for route in RouteTable.standard.routes {
+            #expect(route.path.description.hasPrefix("/v1/ops/") == (route.access == .operators))
+            #expect(route.path.description.hasPrefix("/v1/relay/") == (route.access == .relays))
+        }
+    }
+}
