@@ -7,7 +7,7 @@ import Wire
 final class AgentRunner {
     private let loop: EventLoop
     private let options: UpOptions
-    private let terminal: Terminal
+    private let tell: (Notice) -> Void
     private let control: ControlClient
     private let pool = SplicePool()
     private var session: AgentSession
@@ -23,11 +23,12 @@ final class AgentRunner {
     private static let exitLimit = Milliseconds(500)
 
     init(
-        loop: EventLoop, options: UpOptions, key: AgentKey, session: AgentSession.Options, terminal: Terminal
+        loop: EventLoop, options: UpOptions, key: AgentKey, session: AgentSession.Options,
+        tell: @escaping (Notice) -> Void
     ) {
         self.loop = loop
         self.options = options
-        self.terminal = terminal
+        self.tell = tell
         control = ControlClient(loop: loop, url: options.control, key: key)
         self.session = AgentSession(session)
     }
@@ -72,7 +73,7 @@ final class AgentRunner {
             for connection in connections.values where connection.isParked && connection.request.link == id {
                 connection.close()
             }
-        case .tell(let notice): terminal.tell(notice)
+        case .tell(let notice): tell(notice)
         case .exit(let code): exit(code)
         }
     }

@@ -7,10 +7,10 @@ import IO
 final class ControlClient {
     private let client: HTTPClient
     private let url: ControlURL
-    private let key: AgentKey?
+    private let key: AgentKey
     private static let maxAnswerBytes = 1024 * 1024
 
-    init(loop: EventLoop, url: ControlURL, key: AgentKey?) {
+    init(loop: EventLoop, url: ControlURL, key: AgentKey) {
         client = HTTPClient(loop: loop)
         self.url = url
         self.key = key
@@ -20,10 +20,10 @@ final class ControlClient {
         guard let target = HTTPURL(url.description + question.target) else {
             return done(.failure(.unreadable("the control plane gave an id that cannot be asked for")))
         }
-        var headers: HTTPHeaders = [
-            "Accept": "application/json", "User-Agent": "minecart/\(AgentProgram.version)",
+        let headers: HTTPHeaders = [
+            "Accept": "application/json", "Authorization": key.authorization,
+            "User-Agent": "minecart/\(AgentProgram.version)",
         ]
-        if let key { headers["Authorization"] = key.authorization }
         var request =
             question.body.map { HTTPClientRequest(question.method, target, headers: headers, json: $0) }
             ?? HTTPClientRequest(question.method, target, headers: headers)

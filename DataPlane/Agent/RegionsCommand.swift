@@ -5,15 +5,19 @@ import IO
 /// `minecart regions`: which regions there are and how far away they are.
 enum RegionsCommand {
     static func run(_ options: RegionsOptions) -> Int32 {
-        let loop: EventLoop
-        do throws(SystemError) {
-            loop = try EventLoop()
+        do throws(AgentFailure) {
+            let key = try AgentKey(options.key)
+            let loop = try AgentFailure.onThisMachine { () throws(SystemError) in try EventLoop() }
+            return list(options, key, loop)
         } catch {
-            Terminal.complain("minecart: \(error.description)\n")
+            Terminal.complain("minecart: \(error.text)\n")
             return 1
         }
+    }
+
+    private static func list(_ options: RegionsOptions, _ key: AgentKey, _ loop: EventLoop) -> Int32 {
         var exitCode: Int32 = 0
-        let control = ControlClient(loop: loop, url: options.control, key: nil)
+        let control = ControlClient(loop: loop, url: options.control, key: key)
         control.send(.regions) { result in
             switch result {
             case .success(.regions(let regions)):

@@ -3,12 +3,21 @@ import CLinux
 import Core
 
 /// What the agent says: notices as text or as JSON lines on standard output, complaints on standard error.
-struct Terminal {
-    let json: Bool
+final class Terminal {
+    private let json: Bool
+    /// The reason of the last reconnect that was told: a person need not read it twice a second.
+    private var lastReason: String?
+
+    init(json: Bool) { self.json = json }
 
     func tell(_ notice: Notice) {
         if json { return Self.print(notice.json.text + "\n") }
         if case .failed = notice { return Self.complain(notice.text) }
+        if case .reconnecting(let after, let reason) = notice {
+            if reason == lastReason, after < .seconds(1) { return }
+            lastReason = reason
+        }
+        if case .ready = notice { lastReason = nil }
         Self.print(notice.isMoment ? Self.clock() + "  " + notice.text : notice.text)
     }
 

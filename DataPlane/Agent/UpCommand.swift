@@ -14,15 +14,18 @@ enum UpCommand {
         let terminal = Terminal(json: options.json)
         do throws(AgentFailure) {
             let key = try AgentKey(options.key)
-            let loop = try onThisMachine { () throws(SystemError) in try EventLoop() }
+            let loop = try AgentFailure.onThisMachine { () throws(SystemError) in try EventLoop() }
             let descriptors = ProcessLimits.raiseDescriptors()
             let session = AgentSession.Options(
                 session: "ses_" + randomName(), label: options.label, region: options.region,
                 local: options.local, seed: seed(),
                 maxDataConnections: max(8, (descriptors - descriptorsForOthers) / descriptorsPerPlayer))
             let runner = AgentRunner(
-                loop: loop, options: options, key: key, session: session, terminal: terminal)
-            let signals = try onThisMachine { () throws(SystemError) in
+                loop: loop, options: options, key: key, session: session
+            ) {
+                terminal.tell($0)
+            }
+            let signals = try AgentFailure.onThisMachine { () throws(SystemError) in
                 try Signals(loop: loop, [SIGINT, SIGTERM]) { _ in runner.interrupt() }
             }
             runner.start()
@@ -35,12 +38,6 @@ enum UpCommand {
         }
     }
 
-    private static func onThisMachine<Value>(
-        _ work: () throws(SystemError) -> Value
-    ) throws(AgentFailure) -> Value {
-        do throws(SystemError) { return try work() } catch { throw .local(error.description) }
-    }
-
     /// 131 random bits as text.
     private static func randomName() -> String {
         String(
@@ -49,4 +46,11 @@ enum UpCommand {
     }
 
     private static func seed() -> UInt64 { SecureRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) } }
+}
+
+extension AgentFailure {
+    /// What the kernel refuses is a problem of this machine.
+    static func onThisMachine<Value>(_ work: () throws(SystemError) -> Value) throws(AgentFailure) -> Value {
+        do throws(SystemError) { return try work() } catch { throw .local(error.description) }
+    }
 }

@@ -62,14 +62,19 @@ public enum AgentCommand: Sendable, Hashable {
     ) throws(UsageError) -> AgentCommand {
         var options = RegionsOptions(
             control: try ControlURL(environment["CONTROL_URL"].orStandard(ControlURL.standard)))
+        var key: String?
+        var keyFile: String?
         while let word = rest.next() {
             switch try rest.name(word) {
             case "--control": options.control = try ControlURL(try rest.value(of: "--control"))
+            case "--key": key = try rest.value(of: "--key")
+            case "--key-file": keyFile = try rest.value(of: "--key-file")
             case "--json": options.json = try rest.flag("--json")
             case "--help", "-h": return .help("regions")
             default: throw unknown(word, of: "regions")
             }
         }
+        options.key = try keySource(key, keyFile, environment)
         return .regions(options)
     }
 
@@ -163,6 +168,7 @@ public struct UpOptions: Sendable, Hashable {
 
 public struct RegionsOptions: Sendable, Hashable {
     public var control: ControlURL
+    public var key = KeySource.text("")
     public var json = false
 }
 

@@ -72,8 +72,8 @@ extension Tunnel {
 extension Region {
     init?(json: JSON) {
         guard let id = json["id"]?.stringValue, !id.isEmpty else { return nil }
-        let probes = json["probes"]?.arrayValue ?? []
-        self.init(id: id, probes: probes.compactMap { $0.stringValue.flatMap { Endpoint($0) } })
+        let endpoints = json["endpoints"]?.arrayValue ?? []
+        self.init(id: id, probes: endpoints.compactMap { $0.stringValue.flatMap { Endpoint($0) } })
     }
 }
 

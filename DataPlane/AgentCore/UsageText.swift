@@ -42,6 +42,8 @@ public enum UsageText {
     private static let regions = """
         minecart regions: list the regions and the time to reach each.
 
+          --key KEY                  your agent key; also from MINECART_KEY
+          --key-file FILE            ... or the first line of a file; also from MINECART_KEY_FILE
           --control URL              the control plane; also from CONTROL_URL (\(ControlURL.standard))
           --json                     one JSON object a line instead of text
 

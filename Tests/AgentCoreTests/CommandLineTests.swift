@@ -88,7 +88,8 @@ struct CommandLineTests {
         ("up --key k --control https://a/b", "https://HOST"),
         ("up --key k --control https://u@a", "https://HOST"),
         ("version now", "takes no options"),
-        ("regions --key k", "--key"),
+        ("regions --name n", "--name"),
+        ("regions", "there is no agent key"),
     ])
     func aMistakeIsAnsweredWithWhatToDo(_ line: String, _ hint: String) {
         #expect(complaint(line).contains(hint), "\(complaint(line))")

@@ -47,7 +47,7 @@ struct ControlAnswerTests {
                 == .success(
                     .tunnels([Tunnel(id: "tun_1", hostname: "a.eu.dvv.one", region: "eu")], next: "n")))
         let regions =
-            #"{"data":[{"id":"eu","probes":["192.0.2.1:7000"]},{"id":"us","probes":[]}],"next_cursor":null}"#
+            #"{"data":[{"id":"eu","name":"Europe","endpoints":["192.0.2.1:7000"]},{"id":"us","name":"US","endpoints":[]}],"next_cursor":null}"#
         #expect(
             read(.regions, 200, regions)
                 == .success(
