@@ -73,6 +73,7 @@ let package = Package(
         suite("PostgresTests", ["Core", "CLinux", "Postgres", "Support"]),
         suite("RedisTests", ["Core", "IO", "Redis", "Support"]),
         suite("RelayCoreTests", ["RelayCore"]),
+        suite("AgentTests", ["Agent", "AgentCore", "Core", "Crypto", "HTTP", "IO", "TLS", "Wire"]),
         suite("AgentCoreTests", ["AgentCore", "Core", "Wire"]),
         suite("DomainTests", ["Core", "Crypto", "Wire", "Domain"]),
         suite("StoreTests", ["Core", "Crypto", "Wire", "Domain", "Postgres", "Store", "Support"]),

@@ -164,12 +164,16 @@ public struct UpOptions: Sendable, Hashable {
     public var key = KeySource.text("")
     public var proxyProtocol = ProxyProtocol.off
     public var json = false
+
+    public init(control: ControlURL) { self.control = control }
 }
 
 public struct RegionsOptions: Sendable, Hashable {
     public var control: ControlURL
     public var key = KeySource.text("")
     public var json = false
+
+    public init(control: ControlURL) { self.control = control }
 }
 
 /// Walks over arguments; `--name=value` and `--name value` read alike.
