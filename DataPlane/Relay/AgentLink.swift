@@ -3,23 +3,22 @@ import IO
 import RelayCore
 import Wire
 
-/// A TLS connection that wants to be a link: it has to show a good ticket in ten seconds.
+/// A TLS connection that wants to be a link: it has to show a good ticket within the patience for it.
 final class LinkGuest: StreamHandler {
     private let relayLoop: RelayLoop
     private var stream: IO.Stream?
     private var deadline: TimerID?
     private var countsAsHandshake = true
-    private static let patience = Milliseconds.seconds(10)
-
     init(_ relayLoop: RelayLoop, moved: MovedStream, codec: any StreamCodec) {
         self.relayLoop = relayLoop
         relayLoop.context.metrics.connections.add(1)
         stream = Stream(
-            wrapping: moved, on: relayLoop.loop, codec: codec, maxInputBytes: 16 * 1024, handler: self)
+            wrapping: moved, on: relayLoop.loop, codec: codec,
+            maxInputBytes: LinkFrame.headerBytes + LinkFrame.maxPayloadBytes, handler: self)
     }
 
     func start() {
-        deadline = relayLoop.loop.schedule(after: Self.patience) { [weak self] in
+        deadline = relayLoop.loop.schedule(after: relayLoop.context.patience.hello) { [weak self] in
             self?.relayLoop.context.metrics.handshakeTimeouts.add()
             self?.stream?.close()
         }
@@ -29,18 +28,18 @@ final class LinkGuest: StreamHandler {
     func streamOpened(_ stream: IO.Stream) { endHandshake() }
 
     func streamReceived(_ stream: IO.Stream) {
-        let decoded = stream.input.withSpan { bytes in
-            Result { () throws(WireError) in try LinkFrame.decode(bytes) }
-        }
-        switch decoded {
-        case .success(.needMore): return
-        case .success(.skipped(let consumed)):
-            stream.input.consume(consumed)
-            streamReceived(stream)
-        case .success(.message(.hello(let text), let consumed)):
-            stream.input.consume(consumed)
-            check(text, stream)
-        case .success(.message), .failure: refuse(stream, .protocolError)
+        while true {
+            let decoded = stream.input.withSpan { bytes in
+                Result { () throws(WireError) in try LinkFrame.decode(bytes) }
+            }
+            switch decoded {
+            case .success(.needMore): return
+            case .success(.skipped(let consumed)): stream.input.consume(consumed)
+            case .success(.message(.hello(let text), let consumed)):
+                stream.input.consume(consumed)
+                return check(text, stream)
+            case .success(.message), .failure: return refuse(stream, .protocolError)
+            }
         }
     }
 
@@ -89,29 +88,30 @@ final class LinkGuest: StreamHandler {
     }
 }
 
-/// The link of a tunnel's agent, on the tunnel's loop. A silent one is asked every two seconds and given up after
-/// six.
+/// The link of a tunnel's agent, on the tunnel's loop. A silent one is asked, and given up when it stays silent.
 final class AgentLink: StreamHandler {
     let session: String
     let generation: Int
-    private unowned let room: TunnelRoom
+    private let relayLoop: RelayLoop
+    /// A link that was sent away may outlive its room.
+    private weak var room: TunnelRoom?
     private var stream: IO.Stream?
     private var lastHeard: Instant
     private var pulse: TimerID?
-    private static let pulseEvery = Milliseconds.seconds(2)
-    private static let silenceLimit = Milliseconds.seconds(6)
 
-    private var loop: EventLoop { room.relayLoop.loop }
+    private var loop: EventLoop { relayLoop.loop }
+    private var patience: RelayPatience { relayLoop.context.patience }
 
     init(_ room: TunnelRoom, moved: MovedStream, ticket: Ticket) {
         self.room = room
+        relayLoop = room.relayLoop
         session = ticket.session
         generation = ticket.generation
-        lastHeard = room.relayLoop.loop.now
+        lastHeard = relayLoop.loop.now
         stream = Stream(
-            moved: moved, on: room.relayLoop.loop, maxInputBytes: 32 * 1024, maxOutputBytes: 256 * 1024,
+            moved: moved, on: relayLoop.loop, maxInputBytes: 32 * 1024, maxOutputBytes: 256 * 1024,
             handler: self)
-        room.relayLoop.context.metrics.connections.add(1)
+        relayLoop.context.metrics.connections.add(1)
         schedulePulse()
     }
 
@@ -119,9 +119,14 @@ final class AgentLink: StreamHandler {
 
     /// Says why and closes.
     func sendAway(_ reason: GoAwayReason) {
-        let reconnectIn = Milliseconds(Int.random(in: 0...1000, using: &room.relayLoop.random))
+        let reconnectIn = Milliseconds(Int.random(in: 0...1000, using: &relayLoop.random))
         send(.goAway(reconnectIn: reconnectIn, reason))
+        leave()
+    }
+
+    private func leave() {
         stream?.closeWhenSent()
+        room?.linkEnded(self)
     }
 
     func streamReceived(_ stream: IO.Stream) {
@@ -144,8 +149,8 @@ final class AgentLink: StreamHandler {
     private func handle(_ frame: LinkFrame, _ stream: IO.Stream) {
         switch frame {
         case .ping(let token): send(.pong(token))
-        case .refuse(let nonce, _, let reason): room.agentRefused(nonce, reason)
-        case .goAway: stream.closeWhenSent()
+        case .refuse(let nonce, _, let reason): room?.agentRefused(nonce, reason)
+        case .goAway: leave()
         // What only a relay says, or a second HELLO: ignored, as a frame from a newer agent would be.
         case .hello, .welcome, .park, .open, .pong, .migrate, .limits: break
         }
@@ -155,16 +160,18 @@ final class AgentLink: StreamHandler {
         if let pulse { loop.cancel(pulse) }
         pulse = nil
         self.stream = nil
-        room.relayLoop.context.metrics.connections.add(-1)
-        room.linkClosed(self)
+        relayLoop.context.metrics.connections.add(-1)
+        room?.linkEnded(self)
     }
 
     private func schedulePulse() {
-        pulse = loop.schedule(after: Self.pulseEvery) { [weak self] in
+        pulse = loop.schedule(after: patience.pulse) { [weak self] in
             guard let self, let stream = self.stream else { return }
             let silence = self.loop.now.since(self.lastHeard)
-            if silence >= Self.silenceLimit { return stream.close(.protocolError("silent for too long")) }
-            if silence >= Self.pulseEvery { self.send(.ping(self.loop.now.nanoseconds)) }
+            if silence >= self.patience.silence {
+                return stream.close(.protocolError("silent for too long"))
+            }
+            if silence >= self.patience.pulse { self.send(.ping(self.loop.now.nanoseconds)) }
             self.schedulePulse()
         }
     }

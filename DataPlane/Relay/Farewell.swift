@@ -3,13 +3,12 @@ import IO
 import RelayCore
 
 /// The last words to a client that cannot be brought home: a line in the server list or a kick, then the end. It
-/// stays until the client has closed, for at most ten seconds, so that the words arrive.
+/// stays until the client has closed, but not for long, so that the words arrive.
 final class Farewell: StreamHandler {
     private let metrics: RelayMetrics
     private var conversation: OfflineConversation?
     private var skip: Int
     private var sentLast = false
-    private static let patience = Milliseconds.seconds(10)
     private static let maxInputBytes = 8 * 1024
 
     /// `moved` still holds everything the client sent.
@@ -21,7 +20,8 @@ final class Farewell: StreamHandler {
         let farewell = Farewell(
             metrics: relayLoop.context.metrics, greeting: greeting, reason: reason, name: name)
         let stream = Stream(moved: moved, on: relayLoop.loop, maxInputBytes: maxInputBytes, handler: farewell)
-        relayLoop.loop.schedule(after: patience) { [weak stream] in stream?.close() }
+        relayLoop.loop.schedule(after: relayLoop.context.patience.farewell) { [weak stream] in stream?.close()
+        }
         farewell.begin(stream, greeting: greeting, reason: reason, name: name)
     }
 

@@ -5,14 +5,13 @@ import TLS
 import Wire
 
 /// A fresh connection on a public listener: reads first bytes until it is known to be a player, a link or a data
-/// connection, and hands it to whom it belongs. It has five seconds.
+/// connection, and hands it to whom it belongs. It has a few seconds.
 final class Guest: StreamHandler {
     private let relayLoop: RelayLoop
     private let peer: SocketAddress
     private var stream: IO.Stream?
     private var deadline: TimerID?
     private var quietTimer: TimerID?
-    private static let patience = Milliseconds.seconds(5)
     private static let maxFirstBytes = 4096
 
     private var loop: EventLoop { relayLoop.loop }
@@ -27,7 +26,7 @@ final class Guest: StreamHandler {
     }
 
     func start() {
-        deadline = loop.schedule(after: Self.patience) { [weak self] in
+        deadline = loop.schedule(after: context.patience.firstWords) { [weak self] in
             self?.context.metrics.handshakeTimeouts.add()
             self?.stream?.close()
         }
@@ -143,6 +142,7 @@ final class Guest: StreamHandler {
         } catch {
             return answer(stream, greeting, .badAddress(error), name: "This server")
         }
+        guard !context.isDraining else { return answer(stream, greeting, .elsewhere, name: name.label) }
         switch context.routes.find(name.text, relay: context.relay.id) {
         case .unknown: answer(stream, greeting, .unknownName, name: name.text)
         case .suspended: answer(stream, greeting, .suspended, name: name.label)

@@ -125,12 +125,11 @@ final class RegionFeed {
 
     // MARK: the control plane
 
-    private func pull(wait_s: Int) {
+    private func pull(after position: RegionBeacon?, wait_s: Int) {
         guard isRegistered else {
             return follower.pullFailed(now: loop.now, jitter: Double.random(in: 0...1))
         }
-        client.assignments(region: region, after: context.routes.position, wait_s: wait_s) {
-            [weak self] result in
+        client.assignments(region: region, after: position, wait_s: wait_s) { [weak self] result in
             guard let self else { return }
             switch result {
             case .success(let text):
@@ -139,7 +138,8 @@ final class RegionFeed {
                 }
                 let outcome = self.apply(message, fromControlPlane: true)
                 self.isCurrent = true
-                self.perform(self.follower.pulled(outcome, now: self.loop.now))
+                self.perform(
+                    self.follower.pulled(outcome, now: self.loop.now, jitter: Double.random(in: 0...1)))
             case .failure(let error): self.pullFailed(error.description)
             }
         }
@@ -156,7 +156,8 @@ final class RegionFeed {
         for action in actions {
             switch action {
             case .loadSnapshot: loadSnapshot()
-            case .pull(let wait_s): pull(wait_s: wait_s)
+            case .pull(let wait_s): pull(after: context.routes.position, wait_s: wait_s)
+            case .pullWhole: pull(after: nil, wait_s: 0)
             }
         }
     }
@@ -181,16 +182,11 @@ final class RegionFeed {
     }
 
     private func tell(_ tunnels: Set<String>) {
-        let relay = context.relay.id
         for tunnel in tunnels {
             let assignment = context.routes.assignment(of: tunnel)
             let generation = context.routes.generation(of: tunnel) ?? 0
             context.door(forTunnel: tunnel)?.post { relayLoop in
-                guard let room = relayLoop.existingRoom(tunnel) else { return }
-                room.assignmentChanged(
-                    limits: assignment?.limits ?? .none, generation: generation,
-                    isOwner: assignment?.owner == relay,
-                    isServed: assignment.map { $0.state != .suspended } ?? false)
+                relayLoop.existingRoom(tunnel)?.assignmentChanged(assignment, newest: generation)
             }
         }
     }

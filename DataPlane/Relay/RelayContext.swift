@@ -13,12 +13,14 @@ final class RelayContext: Sendable {
     let metrics = RelayMetrics()
     let tls: TLSServerContext
     let links: LinkNews
+    let patience: RelayPatience
     private let loops = Mutex<[RelayLoopDoor]>([])
     private let trustedKeys = Mutex<VerificationKeys?>(nil)
     private let drainingFlag = Atomic<Bool>(false)
 
-    init(relay: RelayIdentity, tls: TLSServerContext) {
+    init(relay: RelayIdentity, tls: TLSServerContext, patience: RelayPatience = RelayPatience()) {
         self.relay = relay
+        self.patience = patience
         self.tls = tls
         links = LinkNews()
     }
@@ -61,6 +63,22 @@ final class RelayContext: Sendable {
     func forEachLoop(_ work: @escaping @Sendable (RelayLoop) -> Void) {
         for door in loops.withLock({ $0 }) { door.post(work) }
     }
+}
+
+/// How long the relay waits for whom.
+struct RelayPatience: Sendable {
+    /// From the accepted connection to a whole first packet, preamble, or the first byte of TLS.
+    var firstWords = Milliseconds.seconds(5)
+    /// From there to a good ticket.
+    var hello = Milliseconds.seconds(10)
+    /// For a client that is turned away, until it has closed.
+    var farewell = Milliseconds.seconds(10)
+    /// A link that is silent for so long is asked whether it lives ...
+    var pulse = Milliseconds.seconds(2)
+    /// ... and given up after so much silence.
+    var silence = Milliseconds.seconds(6)
+    var desk = TunnelDesk.Timing()
+    var handshakes = HandshakeBudget.Caps()
 }
 
 /// Who this relay is.

@@ -18,12 +18,13 @@ final class RelayLoop {
     private var expected: [Nonce: String] = [:]
     private var nextNumber = 0
     /// TLS handshakes cost a millisecond of CPU, and anybody may ask for one.
-    private(set) var handshakes = HandshakeBudget()
+    private var handshakes: HandshakeBudget
 
     init(number: UInt8, loop: EventLoop, context: RelayContext) {
         self.number = number
         self.loop = loop
         self.context = context
+        handshakes = HandshakeBudget(context.patience.handshakes)
     }
 
     // MARK: listening
@@ -88,20 +89,30 @@ final class RelayLoop {
 
 /// How many TLS handshakes one loop takes part in: a cap on those under way and on new ones a second.
 struct HandshakeBudget {
+    struct Caps: Sendable {
+        var underWay = 256
+        /// New ones at once, after a quiet time.
+        var burst = 200
+        var per_s = 100
+    }
+
+    private let caps: Caps
     private var underWay = 0
-    private var tokens = Double(HandshakeBudget.burst)
+    private var tokens: Double
     private var refilled: Instant?
-    private static let maxUnderWay = 256
-    private static let burst = 200
-    private static let perSecond = 100.0
+
+    init(_ caps: Caps) {
+        self.caps = caps
+        tokens = Double(caps.burst)
+    }
 
     mutating func begin(now: Instant) -> Bool {
         if let refilled {
             tokens = min(
-                Double(Self.burst), tokens + Self.perSecond * Double(now.since(refilled).count) / 1000)
+                Double(caps.burst), tokens + Double(caps.per_s * now.since(refilled).count) / 1000)
         }
         if refilled.map({ now.since($0).count > 0 }) ?? true { refilled = now }
-        guard underWay < Self.maxUnderWay, tokens >= 1 else { return false }
+        guard underWay < caps.underWay, tokens >= 1 else { return false }
         tokens -= 1
         underWay += 1
         return true

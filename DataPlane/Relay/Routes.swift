@@ -54,17 +54,20 @@ final class Routes: Sendable {
 
     func linkUp(_ ticket: Ticket, now: Instant = .now()) {
         state.withLock { state in
+            Self.remove(ticket.tunnel, from: &state)
             state.links[ticket.tunnel] = Local(ticket: ticket, since: now)
             for hostname in ticket.hostnames { state.linkByHostname[hostname] = ticket.tunnel }
         }
     }
 
     func linkDown(tunnel: String) {
-        state.withLock { state in
-            guard let gone = state.links.removeValue(forKey: tunnel) else { return }
-            for hostname in gone.ticket.hostnames where state.linkByHostname[hostname] == tunnel {
-                state.linkByHostname[hostname] = nil
-            }
+        state.withLock { Self.remove(tunnel, from: &$0) }
+    }
+
+    private static func remove(_ tunnel: String, from state: inout State) {
+        guard let gone = state.links.removeValue(forKey: tunnel) else { return }
+        for hostname in gone.ticket.hostnames where state.linkByHostname[hostname] == tunnel {
+            state.linkByHostname[hostname] = nil
         }
     }
 

@@ -23,7 +23,8 @@ final class TunnelRoom {
         self.relayLoop = relayLoop
         self.tunnel = tunnel
         desk = TunnelDesk(
-            loop: relayLoop.number, rendezvous: relayLoop.context.relay.rendezvous, limits: limits)
+            loop: relayLoop.number, rendezvous: relayLoop.context.relay.rendezvous, limits: limits,
+            timing: relayLoop.context.patience.desk)
     }
 
     // MARK: the link
@@ -31,12 +32,15 @@ final class TunnelRoom {
     /// A link with a good ticket. The newest session wins; one of an older generation is sent away.
     func linkArrived(_ moved: MovedStream, ticket: Ticket) {
         let arriving = AgentLink(self, moved: moved, ticket: ticket)
-        let newest = max(generation, relayLoop.context.routes.generation(of: tunnel) ?? 0)
-        guard ticket.generation >= newest else { return arriving.sendAway(.staleGeneration) }
+        if let reason = refusal(of: ticket) {
+            metrics.linkRefused.add()
+            arriving.sendAway(reason)
+            return leaveIfIdle()
+        }
         generation = ticket.generation
         if let old = link {
-            old.sendAway(old.session == ticket.session ? .unspecified : .replaced)
             link = nil
+            old.sendAway(old.session == ticket.session ? .unspecified : .replaced)
         } else {
             metrics.links.add(1)
         }
@@ -49,37 +53,60 @@ final class TunnelRoom {
         perform(desk.linkUp(limits: limits, now: loop.now, using: &relayLoop.random))
     }
 
-    func linkClosed(_ closed: AgentLink) {
-        guard link === closed else { return }
+    /// Why a link may not stay although its ticket is good.
+    private func refusal(of ticket: Ticket) -> GoAwayReason? {
+        let context = relayLoop.context
+        if context.isDraining { return .draining }
+        let newest = max(generation, context.routes.generation(of: tunnel) ?? 0)
+        if ticket.generation < newest { return .staleGeneration }
+        return context.routes.assignment(of: tunnel)?.state == .suspended ? .revoked : nil
+    }
+
+    /// The link takes no more orders: it closed or is about to.
+    func linkEnded(_ ended: AgentLink) {
+        guard link === ended else { return }
         dropLink()
     }
 
     private func dropLink() {
-        guard link != nil else { return }
+        guard let gone = link else { return }
         link = nil
         metrics.links.add(-1)
         relayLoop.context.routes.linkDown(tunnel: tunnel)
-        relayLoop.context.links.down(tunnel: tunnel, generation: generation)
+        relayLoop.context.links.down(tunnel: tunnel, generation: gone.generation)
         perform(desk.linkLost(now: loop.now))
     }
 
-    func agentRefused(_ nonce: Nonce, _ reason: RefusalReason) { perform(desk.refused(nonce, reason)) }
+    func agentRefused(_ nonce: Nonce, _ reason: RefusalReason) {
+        perform(desk.refused(nonce, reason, now: loop.now))
+    }
 
     // MARK: orders from outside
 
-    /// The assignment changed: new limits, or the link is no longer wanted here.
-    func assignmentChanged(limits: Limits, generation newest: Int, isOwner: Bool, isServed: Bool) {
+    /// The assignment changed: new limits, or the link is no longer wanted here. nil: the tunnel was deleted.
+    /// `newest` is the generation below which no link is wanted.
+    func assignmentChanged(_ assignment: Assignment?, newest: Int) {
         generation = max(generation, newest)
-        if !isServed {
+        guard let assignment, assignment.state != .suspended else {
             sendLinkAway(.revoked)
             for splice in Array(splices.values) { splice.close() }
-            perform(desk.close(.suspended))
-            return
+            return perform(desk.close(assignment == nil ? .unknownName : .suspended))
         }
-        if let link, link.generation < newest || !isOwner && link.generation == newest {
-            sendLinkAway(link.generation < newest && isOwner ? .replaced : .staleGeneration)
+        if let link, let reason = Self.farewell(to: link, under: assignment, at: relayLoop.context.relay.id) {
+            sendLinkAway(reason)
         }
-        perform(desk.limitsChanged(limits))
+        perform(desk.limitsChanged(assignment.limits))
+    }
+
+    /// Why the link has to go, if it has to. One whose ticket is newer than the assignment stays, and so does the
+    /// assigned session at its owner when only something else about the placement changed.
+    private static func farewell(to link: AgentLink, under assignment: Assignment, at relay: String)
+        -> GoAwayReason?
+    {
+        if link.generation > assignment.generation { return nil }
+        let isItsSession = assignment.session == link.session
+        if assignment.owner == relay, isItsSession || link.generation == assignment.generation { return nil }
+        return isItsSession || assignment.session == nil ? .staleGeneration : .replaced
     }
 
     /// Links and parked connections go; running players stay.
@@ -129,9 +156,13 @@ final class TunnelRoom {
         metrics.parked.add(desk.parkedCount - countedParked)
         countedParked = desk.parkedCount
         setAlarm()
-        if desk.isIdle, splices.isEmpty, players.isEmpty, datas.isEmpty { relayLoop.leave(self) }
+        leaveIfIdle()
     }
     private var countedParked = 0
+
+    private func leaveIfIdle() {
+        if desk.isIdle, splices.isEmpty, players.isEmpty, datas.isEmpty { relayLoop.leave(self) }
+    }
 
     private func perform(_ action: DeskAction) {
         switch action {
@@ -152,7 +183,7 @@ final class TunnelRoom {
         guard let connection = players.removeValue(forKey: player),
             let server = datas.removeValue(forKey: data)?.leave(),
             let moved = connection.leave(sentBytes: server.playerBytesSent)
-        else { return }
+        else { return perform(desk.playerLeft(player)) }
         metrics.joins.add()
         metrics.players.add(1)
         metrics.connections.add(2)
@@ -195,7 +226,4 @@ final class TunnelRoom {
         }
         alarm = (timer, due)
     }
-
-    /// Players spliced now.
-    var playerCount: Int { splices.count }
 }

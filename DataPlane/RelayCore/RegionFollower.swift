@@ -13,10 +13,15 @@ public struct RegionFollower: Sendable {
         case loadSnapshot
         /// Ask the control plane for what follows our revision; with `wait_s` above 0 it may hold the answer.
         case pull(wait_s: Int)
+        /// Ask the control plane for the whole region: what we have is wrong somewhere.
+        case pullWhole
     }
 
     private var isPulling = false
     private var wantsPull = false
+    /// What follows our revision did not help.
+    private var needsWhole = false
+    private var wholeIsAsked = false
     private var retryAt: Instant?
     private var failures = 0
     private var lastBeacon: Instant?
@@ -47,16 +52,24 @@ public struct RegionFollower: Sendable {
     public mutating func heard(_ message: AssignmentMessage, _ outcome: RegionState.Outcome, now: Instant)
         -> [Action]
     {
-        if case .beacon = message { lastBeacon = now }
+        // A leader that was deposed, or lags behind, may go on telling of the past.
+        if case .beacon = message, outcome != .stale { lastBeacon = now }
         return outcome == .gap ? pull() : []
     }
 
-    /// The control plane answered.
-    public mutating func pulled(_ outcome: RegionState.Outcome, now: Instant) -> [Action] {
+    /// The control plane answered. `jitter` as in `pullFailed`.
+    public mutating func pulled(_ outcome: RegionState.Outcome, now: Instant, jitter: Double) -> [Action] {
+        let wasWhole = wholeIsAsked
+        needsWhole = outcome == .gap
+        if needsWhole && wasWhole {
+            pullFailed(now: now, jitter: jitter)
+            return []
+        }
         isPulling = false
+        wholeIsAsked = false
         failures = 0
         retryAt = nil
-        let again = wantsPull || outcome == .gap
+        let again = wantsPull || needsWhole
         wantsPull = false
         return again ? pull() : []
     }
@@ -64,6 +77,7 @@ public struct RegionFollower: Sendable {
     /// `jitter` from 0 to 1 spreads relays that lost the same control plane.
     public mutating func pullFailed(now: Instant, jitter: Double) {
         isPulling = false
+        wholeIsAsked = false
         wantsPull = true
         let ceiling = min(Self.maxBackoff.count, 250 << min(failures, 10))
         failures += 1
@@ -90,6 +104,7 @@ public struct RegionFollower: Sendable {
             return []
         }
         isPulling = true
-        return [.pull(wait_s: 0)]
+        wholeIsAsked = needsWhole
+        return [needsWhole ? .pullWhole : .pull(wait_s: 0)]
     }
 }

@@ -44,8 +44,6 @@ public struct TunnelDesk: Sendable {
         public var statusPatience = Milliseconds.seconds(5)
         /// The agent may be reconnecting: players wait so long for a link that was there a moment ago.
         public var linkPatience = Milliseconds.seconds(5)
-        /// Joins within this time ask for parked connections ahead of the next.
-        public var demand = Milliseconds.seconds(10)
 
         public init() {}
     }
@@ -58,8 +56,12 @@ public struct TunnelDesk: Sendable {
         }
         var stage: Stage
         let isLogin: Bool
+        /// Their patience ends here, whatever they wait for.
+        let end: Instant
+        /// When they are turned away as things are: `end`, or earlier while there is no link.
         var deadline: Instant
         var retryAt: Instant?
+        var triedAgain = false
     }
 
     private let loop: UInt8
@@ -69,11 +71,10 @@ public struct TunnelDesk: Sendable {
     public private(set) var hasLink = false
     private var linkLostAt: Instant?
     private var waiting: [PlayerID: Waiting] = [:]
-    private var playing: Set<PlayerID> = []
-    private var parked: [DataID] = []
-    private var parkNonces: [Nonce: Instant] = [:]
-    private var recentJoins: [Instant] = []
-    private static let maxParked = 8
+    /// Spliced, with whether it is a login: a server-list ping is no player.
+    private var playing: [PlayerID: Bool] = [:]
+    private var loginsPlaying = 0
+    private var pool = ParkingPool()
     /// A tunnel that cannot bring connections is not let pile up players without end.
     private static let maxWaiting = 256
 
@@ -85,10 +86,9 @@ public struct TunnelDesk: Sendable {
         self.timing = timing
     }
 
-    public var playerCount: Int { playing.count }
-    public var parkedCount: Int { parked.count }
+    public var parkedCount: Int { pool.parkedCount }
     /// Nothing to remember.
-    public var isIdle: Bool { !hasLink && waiting.isEmpty && playing.isEmpty && parked.isEmpty }
+    public var isIdle: Bool { !hasLink && waiting.isEmpty && playing.isEmpty && pool.isEmpty }
 
     // MARK: the link
 
@@ -101,14 +101,21 @@ public struct TunnelDesk: Sendable {
         var actions: [DeskAction] = [.send(.welcome(limits))]
         // Connections parked for the link before may lead to an agent that is gone.
         actions += dropParked()
-        for player in waiting.keys.sorted(by: { $0.number < $1.number })
-        where waiting[player]?.stage == .forLink {
-            actions += open(for: player, now: now, using: &random)
+        for (player, state) in inOrder({ _ in true }) {
+            switch state.stage {
+            case .forLink: actions += open(for: player, now: now, using: &random)
+            case .forData(let nonce):
+                // The link that was to bring it is gone, and its agent may be too.
+                actions.append(.forget(nonce))
+                actions += open(for: player, now: now, using: &random)
+            case .forAnswer: break
+            }
         }
-        return actions + refill(now: now, using: &random)
+        return actions + adjustPool(now: now, using: &random)
     }
 
     public mutating func linkLost(now: Instant) -> [DeskAction] {
+        guard hasLink else { return [] }
         hasLink = false
         linkLostAt = now
         return dropParked()
@@ -121,8 +128,8 @@ public struct TunnelDesk: Sendable {
     }
 
     /// The agent said that it will not bring the connection for this nonce.
-    public mutating func refused(_ nonce: Nonce, _ reason: RefusalReason) -> [DeskAction] {
-        if parkNonces.removeValue(forKey: nonce) != nil { return [.forget(nonce)] }
+    public mutating func refused(_ nonce: Nonce, _ reason: RefusalReason, now: Instant) -> [DeskAction] {
+        if pool.failed(nonce, now: now) { return [.forget(nonce)] }
         guard let player = player(waitingFor: nonce) else { return [] }
         return [.forget(nonce)] + turnAway(player, Self.words(for: reason))
     }
@@ -132,37 +139,34 @@ public struct TunnelDesk: Sendable {
     public mutating func playerArrived(
         _ player: PlayerID, isLogin: Bool, now: Instant, using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
-        let wanted = playing.count + waiting.values.count { $0.isLogin }
-        if isLogin, let cap = limits.players, wanted >= cap { return [.turnAway(player, .full)] }
+        if isLogin, let cap = limits.players,
+            loginsPlaying + waiting.values.count(where: { $0.isLogin }) >= cap
+        {
+            return [.turnAway(player, .full)]
+        }
         guard waiting.count < Self.maxWaiting else { return [.turnAway(player, .full)] }
-        let patience = isLogin ? timing.loginPatience : timing.statusPatience
-        if hasLink {
-            recentJoins.append(now)
-            waiting[player] = Waiting(stage: .forLink, isLogin: isLogin, deadline: now + patience)
-            if let data = parked.popLast() {
-                waiting[player]?.stage = .forAnswer(data)
-                waiting[player]?.retryAt = now + timing.retry
-                return [.start(player, data)] + refill(now: now, using: &random)
-            }
-            return open(for: player, now: now, using: &random) + refill(now: now, using: &random)
+        let end = now + (isLogin ? timing.loginPatience : timing.statusPatience)
+        waiting[player] = Waiting(stage: .forLink, isLogin: isLogin, end: end, deadline: end)
+        guard hasLink else { return waitForLink(player, now: now) }
+        pool.joined(now: now)
+        guard let data = pool.take() else {
+            return open(for: player, now: now, using: &random) + adjustPool(now: now, using: &random)
         }
-        guard let linkLostAt, now.since(linkLostAt) < timing.linkPatience else {
-            return [.turnAway(player, .agentAway)]
-        }
-        waiting[player] = Waiting(
-            stage: .forLink, isLogin: isLogin, deadline: linkLostAt + timing.linkPatience)
-        return []
+        waiting[player]?.stage = .forAnswer(data)
+        // It may have died unnoticed while it was parked.
+        waiting[player]?.retryAt = now + timing.retry
+        return [.start(player, data)] + adjustPool(now: now, using: &random)
     }
 
     /// The player's connection ended, while waiting or after playing.
     public mutating func playerLeft(_ player: PlayerID) -> [DeskAction] {
-        playing.remove(player)
+        if let isLogin = playing.removeValue(forKey: player), isLogin { loginsPlaying -= 1 }
         guard let left = waiting.removeValue(forKey: player) else { return [] }
         switch left.stage {
         case .forLink: return []
-        // The connection under way becomes the next parked one.
         case .forData(let nonce):
-            parkNonces[nonce] = left.deadline
+            // The connection under way becomes a parked one, if there is use for it.
+            guard hasLink, pool.adopt(nonce, until: left.end) else { return [.forget(nonce)] }
             return []
         case .forAnswer(let data): return [.closeData(data)]
         }
@@ -172,46 +176,36 @@ public struct TunnelDesk: Sendable {
 
     /// A data connection brought a nonce that this desk expected. Its loop has forgotten the nonce.
     public mutating func dataArrived(_ data: DataID, nonce: Nonce, now: Instant) -> [DeskAction] {
-        if let player = player(waitingFor: nonce) {
-            waiting[player]?.stage = .forAnswer(data)
-            waiting[player]?.retryAt = nil
-            return [.start(player, data)]
+        if let player = player(waitingFor: nonce) { return start(player, on: data) }
+        guard pool.arrived(nonce), hasLink else { return [.closeData(data)] }
+        // Somebody may wait already: no need to park. Their own connection is parked when it comes.
+        if let player = longestWaitingForData(), case .forData(let own)? = waiting[player]?.stage,
+            pool.adopt(own, until: now + timing.nonce)
+        {
+            return start(player, on: data)
         }
-        guard parkNonces.removeValue(forKey: nonce) != nil, hasLink, parked.count < Self.maxParked else {
-            return [.closeData(data)]
-        }
-        // Somebody may wait already: no need to park.
-        if let player = longestWaitingForData(), case .forData(let own)? = waiting[player]?.stage {
-            parkNonces[own] = now + timing.nonce
-            waiting[player]?.stage = .forAnswer(data)
-            return [.start(player, data)]
-        }
-        parked.append(data)
-        return []
+        return pool.park(data, now: now) ? [] : [.closeData(data)]
     }
 
     /// A data connection ended before it carried a player's bytes both ways.
     public mutating func dataClosed(
         _ data: DataID, now: Instant, using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
-        if let index = parked.firstIndex(of: data) {
-            parked.remove(at: index)
-            return []
-        }
+        if pool.closed(data, now: now) { return adjustPool(now: now, using: &random) }
         guard let player = player(startedOn: data) else { return [] }
-        // A parked connection may have died unnoticed: that is worth one fresh one.
-        guard waiting[player]?.retryAt != nil, hasLink else {
+        guard waiting[player]?.triedAgain == false else {
             return turnAway(player, hasLink ? .slow : .agentAway)
         }
-        return open(for: player, isRetry: true, now: now, using: &random)
+        return tryAgain(player, now: now, using: &random)
     }
 
     public mutating func dataAnswered(_ data: DataID, _ answer: StartAnswer) -> [DeskAction] {
         guard let player = player(startedOn: data) else { return [.closeData(data)] }
         switch answer {
         case .ready:
-            waiting[player] = nil
-            playing.insert(player)
+            let isLogin = waiting.removeValue(forKey: player)?.isLogin ?? false
+            playing[player] = isLogin
+            if isLogin { loginsPlaying += 1 }
             return [.splice(player, data)]
         case .refused(let reason):
             return [.closeData(data)] + turnAway(player, Self.words(for: reason))
@@ -222,35 +216,27 @@ public struct TunnelDesk: Sendable {
 
     /// When `tick` has something to do; nil for never.
     public var nextDue: Instant? {
-        var due = waiting.values.map { min($0.deadline, $0.retryAt ?? $0.deadline) }
-        due += parkNonces.values
-        return due.min()
+        let players = waiting.values.lazy.map { min($0.deadline, $0.retryAt ?? $0.deadline) }.min()
+        guard let pool = pool.nextDue(hasLink: hasLink) else { return players }
+        return players.map { min($0, pool) } ?? pool
     }
 
     public mutating func tick(now: Instant, using random: inout some RandomNumberGenerator) -> [DeskAction] {
-        var actions: [DeskAction] = []
-        for (nonce, expiry) in parkNonces where expiry <= now {
-            parkNonces[nonce] = nil
-            actions.append(.forget(nonce))
+        var actions: [DeskAction] = pool.expire(now: now).map { .forget($0) }
+        for (player, state) in inOrder({ $0.deadline <= now }) {
+            actions += letGo(of: state.stage) + turnAway(player, hasLink ? .slow : .agentAway)
         }
-        for (player, state) in waiting {
-            if state.deadline <= now {
-                actions += giveUp(player, state)
-            } else if let retryAt = state.retryAt, retryAt <= now {
-                if case .forAnswer(let data) = state.stage { actions.append(.closeData(data)) }
-                if case .forData(let nonce) = state.stage { actions.append(.forget(nonce)) }
-                actions += open(for: player, isRetry: true, now: now, using: &random)
-            }
+        for (player, state) in inOrder({ $0.retryAt.map { $0 <= now } ?? false }) {
+            actions += letGo(of: state.stage) + tryAgain(player, now: now, using: &random)
         }
-        return actions + refill(now: now, using: &random)
+        return actions + adjustPool(now: now, using: &random)
     }
 
     /// Whoever waits is told; parked connections are no players and are closed. Running players stay.
     public mutating func close(_ reason: OfflineReason) -> [DeskAction] {
         var actions: [DeskAction] = []
-        for (player, state) in waiting {
-            if case .forAnswer(let data) = state.stage { actions.append(.closeData(data)) }
-            actions += turnAway(player, reason)
+        for (player, state) in inOrder({ _ in true }) {
+            actions += letGo(of: state.stage) + turnAway(player, reason)
         }
         hasLink = false
         linkLostAt = nil
@@ -260,38 +246,61 @@ public struct TunnelDesk: Sendable {
     // MARK: details
 
     private mutating func open(
-        for player: PlayerID, isRetry: Bool = false, now: Instant,
-        using random: inout some RandomNumberGenerator
+        for player: PlayerID, now: Instant, using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
-        guard hasLink else { return turnAway(player, .agentAway) }
+        guard hasLink, var state = waiting[player] else { return waitForLink(player, now: now) }
         let nonce = Nonce(loop: loop, using: &random)
-        waiting[player]?.stage = .forData(nonce)
-        waiting[player]?.retryAt = isRetry ? nil : now + timing.retry
-        if !isRetry, let state = waiting[player] {
-            let patience = state.isLogin ? timing.loginPatience : timing.statusPatience
-            waiting[player]?.deadline = max(state.deadline, now + patience)
-        }
+        state.stage = .forData(nonce)
+        state.retryAt = state.triedAgain ? nil : now + timing.retry
+        state.deadline = state.end
+        waiting[player] = state
         return [.expect(nonce), .send(.open(nonce, rendezvous))]
     }
 
-    /// Keeps as many connections parked as recent demand suggests: one when it is quiet, at most eight.
-    private mutating func refill(now: Instant, using random: inout some RandomNumberGenerator) -> [DeskAction]
-    {
-        recentJoins.removeAll { now.since($0) >= timing.demand }
-        guard hasLink else { return [] }
-        let target = min(Self.maxParked, 1 + recentJoins.count)
-        let missing = target - parked.count - parkNonces.count
-        guard missing > 0 else { return [] }
-        let nonces = (0..<missing).map { _ in Nonce(loop: loop, using: &random) }
-        for nonce in nonces { parkNonces[nonce] = now + timing.nonce }
-        return nonces.map { .expect($0) } + [.send(.park(nonces, rendezvous))]
+    /// The one fresh OPEN that a player gets.
+    private mutating func tryAgain(
+        _ player: PlayerID, now: Instant, using random: inout some RandomNumberGenerator
+    ) -> [DeskAction] {
+        waiting[player]?.triedAgain = true
+        return open(for: player, now: now, using: &random)
     }
 
-    private mutating func giveUp(_ player: PlayerID, _ state: Waiting) -> [DeskAction] {
-        var actions: [DeskAction] = []
-        if case .forAnswer(let data) = state.stage { actions.append(.closeData(data)) }
-        if case .forData(let nonce) = state.stage { actions.append(.forget(nonce)) }
-        return actions + turnAway(player, hasLink ? .slow : .agentAway)
+    private mutating func waitForLink(_ player: PlayerID, now: Instant) -> [DeskAction] {
+        guard let linkLostAt, now.since(linkLostAt) < timing.linkPatience, var state = waiting[player] else {
+            return turnAway(player, .agentAway)
+        }
+        state.stage = .forLink
+        state.retryAt = nil
+        state.deadline = min(state.end, linkLostAt + timing.linkPatience)
+        waiting[player] = state
+        return []
+    }
+
+    /// On a connection that the agent dialled just now.
+    private mutating func start(_ player: PlayerID, on data: DataID) -> [DeskAction] {
+        waiting[player]?.stage = .forAnswer(data)
+        waiting[player]?.retryAt = nil
+        return [.start(player, data)]
+    }
+
+    private mutating func adjustPool(now: Instant, using random: inout some RandomNumberGenerator)
+        -> [DeskAction]
+    {
+        guard hasLink else { return [] }
+        let surplus = pool.shrink(now: now).map { DeskAction.closeData($0) }
+        let missing = pool.missing(now: now)
+        guard missing > 0 else { return surplus }
+        let nonces = (0..<missing).map { _ in Nonce(loop: loop, using: &random) }
+        for nonce in nonces { _ = pool.adopt(nonce, until: now + timing.nonce) }
+        return surplus + nonces.map { .expect($0) } + [.send(.park(nonces, rendezvous))]
+    }
+
+    private func letGo(of stage: Waiting.Stage) -> [DeskAction] {
+        switch stage {
+        case .forLink: []
+        case .forData(let nonce): [.forget(nonce)]
+        case .forAnswer(let data): [.closeData(data)]
+        }
     }
 
     private mutating func turnAway(_ player: PlayerID, _ reason: OfflineReason) -> [DeskAction] {
@@ -300,10 +309,14 @@ public struct TunnelDesk: Sendable {
     }
 
     private mutating func dropParked() -> [DeskAction] {
-        let actions = parked.map { DeskAction.closeData($0) } + parkNonces.keys.map { .forget($0) }
-        parked = []
-        parkNonces = [:]
-        return actions
+        let dropped = pool.clear()
+        return dropped.parked.map { .closeData($0) } + dropped.nonces.map { .forget($0) }
+    }
+
+    /// First come, first served.
+    private func inOrder(_ isMeant: (Waiting) -> Bool) -> [(PlayerID, Waiting)] {
+        waiting.filter { isMeant($0.value) }.map { ($0.key, $0.value) }
+            .sorted { $0.0.number < $1.0.number }
     }
 
     private func player(waitingFor nonce: Nonce) -> PlayerID? {
@@ -316,7 +329,7 @@ public struct TunnelDesk: Sendable {
 
     private func longestWaitingForData() -> PlayerID? {
         waiting.filter { if case .forData = $0.value.stage { true } else { false } }
-            .min { $0.value.deadline < $1.value.deadline }?.key
+            .min { $0.key.number < $1.key.number }?.key
     }
 
     private static func words(for reason: RefusalReason) -> OfflineReason {

@@ -214,7 +214,8 @@ public final class Stream: Source {
                     }
                 }
             } catch {
-                close(.failed(error))
+                // The handler is still being made.
+                closeSoon(.failed(error))
             }
         }
     }
