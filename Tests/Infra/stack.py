@@ -15,7 +15,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = ROOT / ".build" / "release"
 MINECRAFT = ROOT / "infra" / "minecraft"
-sys.path.insert(0, str(MINECRAFT))
+sys.path[:0] = [str(MINECRAFT), str(ROOT / "infra" / "lib")]
 
 
 def run(*command, timeout=120, **options):
