@@ -141,7 +141,7 @@ extension AgentSession {
         case (401, _): fail(.badKey(detail: refusal.detail), &actions)
         case (402, _), (403, _): fail(.forbidden(detail: refusal.detail), &actions)
         case (404, .place): fail(.tunnelGone(address: tunnel?.hostname ?? ""), &actions)
-        case (409, .place) where refusal.code.contains("replaced"):
+        case (409, .place) where refusal.code.hasSuffix("replaced"):
             fail(.replaced(address: tunnel?.hostname ?? ""), &actions)
         case (409, .createTunnel(_, let label?)):
             fail(.nameTaken(label: label, detail: refusal.detail), &actions)

@@ -75,7 +75,9 @@ final class Guest: StreamHandler {
             relayLoop.endHandshake()
             return stream.close()
         }
-        LinkGuest(relayLoop, moved: moved, codec: codec).start()
+        let guest = LinkGuest(relayLoop, moved: moved, codec: codec)
+        // The loop keeps the guest by its stream, which the optimizer's check for weak references does not see.
+        withExtendedLifetime(guest) { guest.start() }
     }
 
     // MARK: data connections

@@ -36,7 +36,9 @@ final class RelayLoop {
             loop: loop, address: address, onExhausted: { metrics.acceptPauses.add() }
         ) { [unowned self] descriptor, peer in
             metrics.accepted.add()
-            Guest(self, descriptor: descriptor, peer: peer).start()
+            let guest = Guest(self, descriptor: descriptor, peer: peer)
+            // The loop keeps the guest by its stream, which the optimizer's check for weak references does not see.
+            withExtendedLifetime(guest) { guest.start() }
         }
         listeners.append(listener)
         return listener.localAddress
