@@ -1,0 +1,163 @@
+import Core
+import Support
+import Testing
+import Wire
+
+@testable import Store
+
+@Suite struct PlacementTests {
+    @Test func aPlacementIsOneRevisionWithItsAssignment() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        let before = try await fixture.head()
+        let placement = try #require(try await fixture.place(tunnel.id, "s1"))
+        #expect(placement.generation == 1)
+        #expect(placement.relay == Fixture.relay("r1"))
+        #expect(placement.hostnames == [tunnel.hostname])
+        let deltas = try await fixture.store.outbox("eu", after: before, as: fixture.lease())
+        #expect(deltas.count == 1)
+        #expect(deltas[0].prevRev == before)
+        #expect(deltas[0].rev == before + 1)
+        #expect(
+            deltas[0].upserts == [
+                Assignment(
+                    tunnel: tunnel.id.text, account: fixture.account.text, hostnames: [tunnel.hostname],
+                    owner: "r1",
+                    generation: 1, session: "s1", state: .online)
+            ])
+        let shown = try #require(try await fixture.store.tunnel(tunnel.id, account: fixture.account))
+        #expect(shown.state == .connecting)
+        #expect(shown.owner == "r1")
+    }
+
+    @Test func askingAgainWithTheSameSessionChangesNothing() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        let first = try await fixture.place(tunnel.id, "s1")
+        let head = try await fixture.head()
+        #expect(try await fixture.place(tunnel.id, "s1") == first)
+        #expect(try await fixture.head() == head)
+    }
+
+    @Test func theSameSessionAskingManyTimesAtOnceGetsOnePlacement() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        let before = try await fixture.head()
+        let placements = try await withThrowingTaskGroup(of: PlacementView?.self) { group in
+            for _ in 0..<20 { group.addTask { try await fixture.place(tunnel.id, "s1") } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(Set(placements).count == 1)
+        #expect(try await fixture.head() == before + 1)
+    }
+
+    @Test func anotherSessionTakesOverUnderTheNextGeneration() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        _ = try await fixture.place(tunnel.id, "s1")
+        let second = try #require(try await fixture.place(tunnel.id, "s2"))
+        #expect(second.generation == 2)
+    }
+
+    @Test func anExcludedRelayIsLeftAndRememberedAsPreviousOwner() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        _ = try await fixture.place(tunnel.id, "s1")
+        let moved = try #require(try await fixture.place(tunnel.id, "s1", excluding: ["r1"]))
+        #expect(moved.relay.id == "r2")
+        #expect(moved.generation == 2)
+        guard case .snapshot(let snapshot) = try await fixture.store.changes(region: "eu", since: 0, epoch: 0)
+        else {
+            Issue.record("no snapshot")
+            return
+        }
+        #expect(snapshot.assignments.map(\.previousOwner) == ["r1"])
+    }
+
+    @Test func aDrainingRelayIsLeftAndTakesNoMore() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        _ = try await fixture.place(tunnel.id, "s1")
+        _ = try await fixture.store.setRelayState("r1", .draining, actor: "test")
+        #expect(try await fixture.place(tunnel.id, "s1")?.relay.id == "r2")
+    }
+
+    @Test func aRegionWithoutRelaysSaysSo() async throws {
+        let fixture = try await Fixture(relays: [])
+        let tunnel = try await fixture.tunnel()
+        await #expect(throws: StoreError.noRelay(region: "eu")) { try await fixture.place(tunnel.id, "s1") }
+    }
+
+    @Test func aStrangersTunnelIsNotThere() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        let stranger = AccountID(entropy: [9])
+        let placement = try await fixture.store.place(
+            tunnel: tunnel.id, account: stranger, agentKey: fixture.agentKey, session: "s", excluding: []
+        ) { $0.first }
+        #expect(placement == nil)
+        #expect(try await fixture.store.tunnel(tunnel.id, account: stranger) == nil)
+        #expect(try await fixture.store.deleteTunnel(tunnel.id, account: stranger, actor: "x") == false)
+    }
+
+    /// Promise: one owner per tunnel and generation, and revisions without gaps.
+    @Test func aStormOfPlacementsLeavesNoGapInTheRevisionsAndOneOwnerAGeneration() async throws {
+        let fixture = try await Fixture()
+        var tunnels: [TunnelID] = []
+        for _ in 0..<5 { tunnels.append(try await fixture.tunnel().id) }
+        let ids = tunnels
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<60 {
+                group.addTask { _ = try await fixture.place(ids[number % 5], "s\(number)") }
+            }
+            try await group.waitForAll()
+        }
+        let deltas = try await fixture.store.outbox("eu", after: 0, as: fixture.lease())
+        #expect(deltas.map(\.rev) == Array(1...deltas.count))
+        #expect(deltas.count == (try await fixture.head()))
+        var owners: [String: String] = [:]
+        for assignment in deltas.flatMap(\.upserts) {
+            let key = "\(assignment.tunnel) \(assignment.generation)"
+            let value = "\(assignment.owner ?? "") \(assignment.session ?? "")"
+            #expect(owners.updateValue(value, forKey: key) == nil)
+        }
+    }
+
+    @Test func linksMakeATunnelOnlineAndOnlyThePresentOwnerIsBelieved() async throws {
+        let fixture = try await Fixture()
+        let store = fixture.store
+        let tunnel = try await fixture.tunnel()
+        func state() async throws -> TunnelState? {
+            try await store.tunnel(tunnel.id, account: fixture.account)?.state
+        }
+        #expect(try await state() == .offline)
+        _ = try await fixture.place(tunnel.id, "s1")
+        try await store.reportLinks(relay: "r2", up: [(tunnel.id, 1)], down: [])
+        try await store.reportLinks(relay: "r1", up: [(tunnel.id, 7)], down: [])
+        #expect(try await state() == .connecting)
+        try await store.reportLinks(relay: "r1", up: [(tunnel.id, 1)], down: [])
+        #expect(try await state() == .online)
+        try await store.reportLinks(relay: "r1", up: [], down: [(tunnel.id, 1)])
+        #expect(try await state() == .connecting)
+    }
+
+    @Test func aRevokedKeyEndsItsPlacementsAndPlacesNoMore() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        _ = try await fixture.place(tunnel.id, "s1")
+        let before = try await fixture.head()
+        #expect(
+            try await fixture.store.revokeAgentKey(fixture.agentKey, account: fixture.account, actor: "test")
+                == true)
+        let deltas = try await fixture.store.outbox("eu", after: before, as: fixture.lease())
+        let assignment = try #require(deltas.first?.upserts.first)
+        #expect(assignment.owner == nil)
+        #expect(assignment.session == nil)
+        #expect(assignment.previousOwner == "r1")
+        #expect(assignment.generation == 2)
+        #expect(try await fixture.place(tunnel.id, "s1") == nil)
+        #expect(
+            try await fixture.store.revokeAgentKey(fixture.agentKey, account: fixture.account, actor: "test")
+                == false)
+    }
+}
