@@ -4,6 +4,7 @@ import Domain
 import Postgres
 import Support
 import Testing
+import Wire
 
 @testable import Store
 
