@@ -40,7 +40,7 @@ import Testing
         #expect(NameGenerator.name { _ in 0 } == first)
     }
 
-    /// Fragments that must not hide in a word, nor arise across the hyphen.
+    /// Fragments that must not hide in a word, but for words that everybody knows.
     @Test func noWordIsRude() {
         let rude = [
             "fuck", "shit", "cunt", "dick", "cock", "puss", "tits", "boob", "arse", "slut", "whore", "rape",
@@ -50,11 +50,8 @@ import Testing
             "bitch", "poop", "turd", "suck",
         ]
         let harmless: Set = [
-            "cockatoo", "peacock", "shell", "seashell", "grape", "grapefruit", "drape", "skill", "scrap",
-            "scrappy",
-            "skilled", "skillful", "krill", "cucumber", "documented", "cumulative", "eggshell", "hellebore",
-            "scallop",
-            "skillet", "analog", "canal", "banal", "essex", "therapy", "gazelle",
+            "cockatoo", "cucumber", "grape", "grapefruit", "peacock", "scrappy", "seashell", "shell",
+            "skilled", "skillful", "sturdy",
         ]
         for word in NameGenerator.adjectives + NameGenerator.nouns where !harmless.contains(word) {
             for fragment in rude { #expect(!word.contains(fragment), "\(word)") }
