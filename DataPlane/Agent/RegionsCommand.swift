@@ -46,7 +46,7 @@ enum RegionsCommand {
             } else {
                 let gap = String(repeating: " ", count: width - entry.region.count + 3)
                 Terminal.print(
-                    entry.region + gap + (entry.time.map { "\($0.count) ms" } ?? "no answer") + "\n")
+                    entry.region + gap + (entry.time.map { $0.words } ?? "no answer") + "\n")
             }
         }
         if times.isEmpty, !json { Terminal.print("There are no regions yet.\n") }

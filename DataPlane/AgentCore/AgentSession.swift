@@ -104,6 +104,9 @@ public struct AgentSession: Sendable {
     /// Relays that could not be reached since the last time that one could.
     var unreachable: [String] = []
     var backoff: Backoff
+    /// The first relay that cannot be reached costs no wait: the one before has already spread the agents of a
+    /// dead relay in time.
+    var mayHurry = true
     var tunnelsSoFar: [Tunnel] = []
     var isEnded = false
     private var lastNumber = 0
@@ -113,7 +116,7 @@ public struct AgentSession: Sendable {
     private var lastLocalWarning: Instant?
 
     /// A relay gets so long from the dial to WELCOME.
-    static let linkLimit = Milliseconds.seconds(10)
+    static let linkLimit = Milliseconds.seconds(8)
     /// A link that lasted so long was a good one: the next wait is short again.
     static let goodLink = Milliseconds.seconds(10)
     static let maxExcluded = 8
@@ -228,10 +231,11 @@ public struct AgentSession: Sendable {
 
     /// `asked` is what the other side wants; otherwise the wait grows with each failure.
     mutating func wait(
-        _ reason: String, asked: Milliseconds? = nil, _ now: Instant, _ actions: inout [Action]
+        _ reason: String, asked: Milliseconds? = nil, atOnce: Bool = false, _ now: Instant,
+        _ actions: inout [Action]
     ) {
-        let own = backoff.next()
-        let time = asked.map { max(backoff.spread($0), own) } ?? own
+        var time = atOnce ? Milliseconds(0) : backoff.next()
+        if let asked { time = max(time, backoff.spread(asked)) }
         attempt = .waiting(until: now + time)
         actions.append(.tell(.reconnecting(after: time, reason: reason)))
     }

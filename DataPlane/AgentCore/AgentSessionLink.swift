@@ -48,6 +48,7 @@ extension AgentSession {
             id: link, placement: placement, since: now, watch: LinkWatch(now: now), limits: limits)
         attempt = .none
         unreachable = []
+        mayHurry = true
     }
 
     private mutating func activeReceived(
@@ -98,7 +99,7 @@ extension AgentSession {
         case .draining, .stopping: "relay \(relay) is restarting"
         case .ticketRefused: "relay \(relay) did not accept the ticket"
         case .staleGeneration: "the tunnel has moved from relay \(relay)"
-        case .overloaded: "relay \(relay) is full"
+        case .overloaded: "relay \(relay) has no room for this agent right now"
         case .protocolError: "relay \(relay) did not understand this agent: is there a newer one?"
         case .unspecified, .replaced, .revoked: "relay \(relay) ended the link"
         }
@@ -112,7 +113,8 @@ extension AgentSession {
         } else if case .linking(link, let placement, _) = attempt {
             exclude(placement.relay)
             attempt = .none
-            wait("relay \(placement.relay) cannot be reached: \(reason)", now, &actions)
+            wait("relay \(placement.relay) cannot be reached: \(reason)", atOnce: mayHurry, now, &actions)
+            mayHurry = false
         }
     }
 
@@ -123,6 +125,8 @@ extension AgentSession {
             case .ask(let token): actions.append(.send(link, .ping(token)))
             case .dead:
                 actions.append(.closeLink(link))
+                // It may still accept connections and be dead all the same.
+                exclude(active?.placement.relay ?? "")
                 linkClosed(link, "no sign of life for \(LinkWatch.deadAfter.count / 1000) s", now, &actions)
             }
         }

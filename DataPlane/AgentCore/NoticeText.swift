@@ -10,7 +10,7 @@ extension Notice {
         case .tunnelCreated(let hostname): "Made a new address for you: \(hostname)\n"
         case .regionChosen(let region, let time):
             if let time {
-                "The nearest region is \(region) (\(time.count) ms).\n"
+                "The nearest region is \(region) (\(time.words)).\n"
             } else {
                 "The region is \(region).\n"
             }
@@ -79,6 +79,11 @@ extension Notice {
         case .starting, .tunnelCreated, .regionChosen, .ready, .failed, .stopping: false
         }
     }
+}
+
+extension Milliseconds {
+    /// A short time for people: `12 ms`.
+    public var words: String { count == 0 ? "less than 1 ms" : "\(count) ms" }
 }
 
 extension ControlFailure {

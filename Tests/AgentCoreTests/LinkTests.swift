@@ -87,13 +87,27 @@ struct LinkTests {
         #expect(driver.session.unreachable.isEmpty)
     }
 
-    @Test func aRelayThatNeverWelcomesIsGivenUpAfterTenSeconds() {
+    @Test func theFirstRelayThatCannotBeReachedCostsNoWaitFurtherOnesDo() {
+        var driver = SessionDriver.online()
+        driver.feed(.linkClosed(driver.activeLink ?? LinkID(0), reason: "reset"))
+        var waits: [Int] = []
+        for _ in 0..<12 {
+            driver.passToDeadline()
+            driver.answer(.failure(.refused(Refusal(status: 503, code: "no-relay", detail: "none"))))
+            driver.feed(.linkClosed(driver.dialled?.0 ?? LinkID(0), reason: "refused"))
+            waits.append(driver.wait?.count ?? -1)
+        }
+        #expect(waits.first == 0)
+        #expect(waits.dropFirst().reduce(0, +) > 10_000)
+    }
+
+    @Test func aRelayThatNeverWelcomesIsGivenUpAfterEightSeconds() {
         var driver = SessionDriver()
         driver.feed(.start)
         driver.answer(.success(.tunnels([SessionDriver.tunnel], next: nil)))
         driver.answer(.success(.placed(SessionDriver.relayA)))
         let link = driver.dialled?.0 ?? LinkID(0)
-        driver.pass(Milliseconds(9_999))
+        driver.pass(Milliseconds(7_999))
         #expect(driver.actions.isEmpty)
         driver.pass(Milliseconds(1))
         #expect(driver.actions.first == .closeLink(link))
