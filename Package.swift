@@ -54,7 +54,7 @@ let package = Package(
             ["Core", "Crypto", "Wire", "IO", "Redis", "Domain", "Store"]),
         program(
             "App", "ControlPlane/App",
-            ["CLinux", "Core", "Crypto", "IO", "HTTP", "Redis", "Postgres", "Store", "Reconcilers", "API"]),
+            ["CLinux", "Core", "Crypto", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers", "API"]),
 
         room("RelayCore", "DataPlane/RelayCore", ["Core", "Wire"]),
         program("Relay", "DataPlane/Relay", ["RelayCore", "IO", "TLS", "HTTP", "Redis", "CLinux"]),

@@ -139,8 +139,11 @@ public final class API: Sendable {
 
     private func problem(_ error: any Error, _ request: HTTPRequest, _ requestID: String) -> Problem {
         if let problem = error as? Problem { return problem }
-        if let error = error as? StoreError, let problem = Problem(storeError: error) {
-            if problem.status >= 500 { log.warning("\(error)", ["request": requestID]) }
+        if let error = error as? StoreError,
+            let problem = Problem(storeError: error, isQuery: request.method == "GET")
+        {
+            // One line tells of an outage, not one for each request: the listener writes it.
+            if problem.status >= 500 { log.debug("\(error)", ["request": requestID]) }
             return problem
         }
         log.error("\(request.method) \(request.path) failed: \(error)", ["request": requestID])

@@ -51,6 +51,11 @@ enum OperatorRoutes {
     private static func createRelayKey(_ api: API, _ call: Call) async throws -> Reply {
         var fields = try call.body()
         let region = fields.text("region", length: 1...15)
+        if !region.isEmpty, !RegionName.isValid(region) {
+            fields.reject(
+                "region",
+                "must be small letters, digits and dashes, beginning with a letter, such as eu or us-east")
+        }
         let name = fields.optionalText("name", length: 1...100)
         try fields.finish()
         let key = TypedKey.generate(prefix: .relay)

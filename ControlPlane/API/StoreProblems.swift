@@ -3,12 +3,16 @@ import Store
 
 extension Problem {
     /// What a caller is told of a failure below; nil for one that is a fault of ours.
-    init?(storeError error: StoreError) {
+    init?(storeError error: StoreError, isQuery: Bool) {
         switch error {
         case .unavailable, .leaseLost:
             self = .unavailable("The database cannot be reached right now. Try again in a moment.")
         case .unknownRegion(let region):
-            self = .invalid([.init("region", "There is no region \"\(region)\": GET /v1/regions lists them.")]
+            self = .invalid([
+                .init(
+                    isQuery ? "?region" : "/region",
+                    "There is no region \"\(region)\": GET /v1/regions lists them.")
+            ]
             )
         case .unknownPlan: self = .invalid([.init("/plan", "There is no such plan.")])
         case .invalidLabel(let problem): self = .invalid([.init("/name", problem.description)])

@@ -1,6 +1,7 @@
 import API
 import Core
 import Crypto
+import Domain
 import IO
 import Postgres
 import Redis
@@ -139,19 +140,13 @@ extension Settings {
             let pieces = part.split(separator: "=", maxSplits: 1)
             let id = pieces.first.map(String.init) ?? ""
             let name = pieces.count == 2 ? String(pieces[1]) : id
-            guard Self.isRegion(id), !regions.contains(where: { $0.id == id }) else {
+            guard RegionName.isValid(id), !regions.contains(where: { $0.id == id }) else {
                 reject("REGIONS must list regions as id=Name, such as \(standard); \"\(part)\" is none")
                 continue
             }
             regions.append((id, name))
         }
         return regions
-    }
-
-    private static func isRegion(_ id: String) -> Bool {
-        let bytes = Array(id.utf8)
-        return (1...15).contains(bytes.count) && (0x61...0x7A).contains(bytes[0])
-            && bytes.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
     }
 
     fileprivate mutating func logLevel() {

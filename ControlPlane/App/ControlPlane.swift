@@ -81,14 +81,20 @@ enum ControlPlane {
 
     /// Passes on what the database tells; whatever was missed while away is looked up by those who wait.
     private static func follow(_ listener: Postgres.Listener, _ watch: RegionWatch) async {
+        var isAway = false
         for await event in listener.events {
             switch event {
-            case .listening: watch.wakeAll()
+            case .listening:
+                if isAway { log.info("the database is back") }
+                isAway = false
+                watch.wakeAll()
             case .notification(let notification):
                 if let change = AssignmentsChannel.parse(notification.payload) {
                     watch.advance(change.region, to: change.rev)
                 }
-            case .lost(let reason): log.warning("the database is away", ["reason": reason])
+            case .lost(let reason):
+                if !isAway { log.warning("the database is away", ["reason": reason]) }
+                isAway = true
             }
         }
     }

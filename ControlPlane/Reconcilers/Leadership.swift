@@ -47,6 +47,8 @@ public final class Leadership: Sendable {
     /// Grows each time Redis comes back: everything there is owed again.
     var redisReturns: Int { state.withLock { $0.redisReturns } }
 
+    var redisIsReady: Bool { state.withLock { $0.redisReady } }
+
     /// How long Redis has been the way it is.
     var redisSteadyFor: Milliseconds { state.withLock { Instant.now().since($0.redisChanged) } }
 

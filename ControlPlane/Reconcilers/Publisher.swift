@@ -86,9 +86,13 @@ public actor Publisher {
             publications[region] = nil
             return
         }
-        for message in messages { await publish(message, region) }
-        for owed in publication.owed(.now()) {
-            if await tell(owed, region) { publication.told(owed, .now()) }
+        // While Redis is away nothing is lost by not trying: relays hold polls, and all is owed when it returns.
+        if leadership.redisIsReady {
+            for message in messages { await publish(message, region) }
+            for owed in publication.owed(.now()) {
+                await tell(owed, region)
+                publication.told(owed, .now())
+            }
         }
         publications[region] = publication
     }
@@ -102,8 +106,7 @@ public actor Publisher {
         }
     }
 
-    /// Whether it need not be tried again at once.
-    private func tell(_ owed: RegionPublication.Owed, _ region: String) async -> Bool {
+    private func tell(_ owed: RegionPublication.Owed, _ region: String) async {
         do throws(RedisError) {
             switch owed {
             case .beacon(let beacon):
@@ -122,6 +125,5 @@ public actor Publisher {
         } catch {
             log.debug("not told: \(error)", ["region": region])
         }
-        return true
     }
 }

@@ -26,7 +26,9 @@ private func errors(_ body: String, _ read: (inout Fields) -> Void) throws -> [P
     }
 
     @Test func nullCountsAsAbsent() throws {
-        #expect(try errors(#"{"a":null}"#) { #expect($0.optionalText("a") == nil) } == [])
+        var taken: String? = "x"
+        #expect(try errors(#"{"a":null}"#) { taken = $0.optionalText("a") } == [])
+        #expect(taken == nil)
         #expect(try errors(#"{"a":null}"#) { _ = $0.text("a") } == [.init("/a", "is required")])
     }
 
@@ -45,7 +47,9 @@ private func errors(_ body: String, _ read: (inout Fields) -> Void) throws -> [P
 
     @Test(arguments: ["a@b.example", "A.b+c@sub.example.com"])
     func plainAddressesAreTaken(_ address: String) throws {
-        #expect(try errors(#"{"email":"\#(address)"}"#) { #expect($0.email("email") == address) } == [])
+        var taken = ""
+        #expect(try errors(#"{"email":"\#(address)"}"#) { taken = $0.email("email") } == [])
+        #expect(taken == address)
     }
 
     @Test(arguments: ["a", "a@b", "@b.c", "a@@b.c", "a b@c.d", "a@-b.c", "a@b..c", "a@b.c,d@e.f"])

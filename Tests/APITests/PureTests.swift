@@ -1,6 +1,7 @@
 import Core
 import Crypto
 import IO
+import Store
 import Testing
 
 @testable import API

@@ -1,0 +1,147 @@
+import Core
+import Crypto
+import Reconcilers
+import Testing
+import Wire
+
+@testable import API
+
+@Suite struct RelayAPITests {
+    private func pull(
+        _ fixture: Fixture, _ key: String, since: Int, epoch: Int, wait_s: Int = 0
+    ) async throws -> AssignmentMessage {
+        let answer = try await fixture.call(
+            "GET", "/v1/relay/assignments?region=eu&since=\(since)&epoch=\(epoch)&wait=\(wait_s)", as: key)
+        try #require(answer.status == 200)
+        return try AssignmentMessage.verify(
+            try answer.text("signed"), region: "eu", keys: VerificationKeys([fixture.key.publicKey]))
+    }
+
+    @Test func aRelayThatPullsSeesWhatWasPlaced() async throws {
+        let fixture = try await Fixture()
+        let account = try await fixture.account()
+        let tunnel = try await fixture.tunnel(account)
+        let key = try await fixture.relay("r1")
+        var state = RegionState(region: "eu")
+        _ = state.apply(try await pull(fixture, key, since: 0, epoch: 0), fromControlPlane: true)
+        #expect(state.relays["r1"]?.endpoint == "r1.example:7000")
+        #expect(state.assignments[tunnel]?.owner == nil)
+
+        _ = try await fixture.place(tunnel, "ses_1", account)
+        let delta = try await pull(fixture, key, since: state.rev, epoch: state.epoch)
+        guard case .delta = delta else {
+            Issue.record("not a delta: \(delta)")
+            return
+        }
+        _ = state.apply(delta, fromControlPlane: true)
+        #expect(state.assignments[tunnel]?.owner == "r1")
+        #expect(state.assignments[tunnel]?.session == "ses_1")
+
+        let beacon = try await pull(fixture, key, since: state.rev, epoch: state.epoch)
+        #expect(state.apply(beacon, fromControlPlane: true) == .current)
+    }
+
+    @Test func aHeldPollIsReleasedByAPlacement() async throws {
+        let fixture = try await Fixture()
+        let follow = fixture.followChanges()
+        defer { follow.cancel() }
+        let account = try await fixture.account()
+        let tunnel = try await fixture.tunnel(account)
+        let key = try await fixture.relay("r1")
+        guard case .snapshot(let snapshot) = try await pull(fixture, key, since: 0, epoch: 0) else {
+            Issue.record("not a snapshot")
+            return
+        }
+        async let held = pull(fixture, key, since: snapshot.rev, epoch: snapshot.epoch, wait_s: 20)
+        _ = try await fixture.place(tunnel, "ses_1", account)
+        guard case .delta(let delta) = try await held else {
+            Issue.record("not a delta")
+            return
+        }
+        #expect(delta.upserts.map(\.tunnel) == [tunnel])
+    }
+
+    @Test func theOwnersWordMakesATunnelOnline() async throws {
+        let fixture = try await Fixture()
+        let account = try await fixture.account()
+        let tunnel = try await fixture.tunnel(account)
+        let key = try await fixture.relay("r1")
+        func state() async throws -> JSON? {
+            try await fixture.call("GET", "/v1/tunnels/\(tunnel)", as: account.apiKey)["state"]
+        }
+        func report(_ relay: String, _ generation: Int64, up: Bool) async throws -> Int {
+            let link: JSON = ["tunnel": .string(tunnel), "generation": .integer(generation)]
+            return try await fixture.call(
+                "POST", "/v1/relay/links",
+                ["relay": .string(relay), "up": up ? [link] : [], "down": up ? [] : [link]], as: key
+            ).status
+        }
+        _ = try await fixture.place(tunnel, "ses_1", account)
+        #expect(try await state() == "connecting")
+        #expect(try await report("r1", 7, up: true) == 204)
+        #expect(try await report("r2", 1, up: true) == 204)
+        #expect(try await state() == "connecting")
+        #expect(try await report("r1", 1, up: true) == 204)
+        #expect(try await state() == "online")
+        #expect(try await report("r1", 1, up: false) == 204)
+        #expect(try await state() != "online")
+    }
+
+    @Test func operatorsSeeRelaysAndPlaces() async throws {
+        let fixture = try await Fixture()
+        let account = try await fixture.account()
+        let tunnel = try await fixture.tunnel(account)
+        let key = try await fixture.relay("r1")
+        _ = try await fixture.place(tunnel, "ses_1", account)
+        let load = LoadReport(relay: "r1", region: "eu", players: 3, links: 1, draining: true)
+        #expect(try await fixture.call("POST", "/v1/relay/load", load.json, as: key).status == 204)
+        let relays = try await fixture.call("GET", "/v1/ops/relays", as: Fixture.operatorKey)
+        let row = try #require(relays["data"]?.arrayValue?.first)
+        #expect(row["id"] == "r1")
+        #expect(row["state"] == "draining")
+        #expect(row["load"]?["players"] == 3)
+        let tunnels = try await fixture.call("GET", "/v1/ops/tunnels", as: Fixture.operatorKey)
+        let place = try #require(tunnels["data"]?.arrayValue?.first)
+        #expect(place["relay_id"] == "r1")
+        #expect(place["standby_relay_id"] == .null)
+        #expect(place["generation"] == 1)
+        #expect(place["hostname"]?.stringValue?.hasSuffix(".eu.mine.example") == true)
+    }
+
+    @Test func regionsCarryTheEndpointsToMeasure() async throws {
+        let fixture = try await Fixture()
+        let account = try await fixture.account()
+        try await fixture.relay("r1")
+        try await fixture.relay("u1", region: "us")
+        let answer = try await fixture.call("GET", "/v1/regions", as: account.agentKey)
+        #expect(
+            answer["data"] == [
+                ["id": "eu", "name": "Europe", "endpoints": ["r1.example:7000"]],
+                ["id": "us", "name": "US East", "endpoints": ["u1.example:7000"]],
+            ])
+    }
+
+    @Test(arguments: [
+        ("id", "" as JSON), ("id", "a/b"), ("endpoint", "nowhere"), ("endpoint", "host:0"),
+        ("fingerprint", "abc"),
+        ("fingerprint", .string(String(repeating: "A", count: 64))), ("mesh_address", "x"), ("region", .null),
+    ])
+    func aRegistrationThatCannotBeTrueIsRefused(_ field: String, _ value: JSON) async throws {
+        let fixture = try await Fixture()
+        let key = try await fixture.relayKey()
+        var body = try #require(Fixture.registration("r1").objectValue)
+        body[field] = value
+        let answer = try await fixture.call("POST", "/v1/relay/registrations", .object(body), as: key)
+        #expect(answer.status == 422)
+        #expect(answer.pointers == ["/\(field)"])
+    }
+
+    @Test func aRelayOfAnUnknownRegionIsToldSo() async throws {
+        let fixture = try await Fixture()
+        let key = try await fixture.relayKey()
+        let answer = try await fixture.call(
+            "POST", "/v1/relay/registrations", Fixture.registration("r1", region: "mars"), as: key)
+        #expect(answer.status == 422)
+        #expect(answer.pointers == ["/region"])
+    }
+}
