@@ -7,15 +7,17 @@ import Wire
 public final class LoadBoard: Sendable {
     private let loads = Mutex(RelayLoads())
 
-    public init() {}
+    private let now: @Sendable () -> Instant
 
-    public func report(_ report: LoadReport) { loads.withLock { $0.report(report, now: .now()) } }
+    public init(now: @escaping @Sendable () -> Instant = { Instant.now() }) { self.now = now }
+
+    public func report(_ report: LoadReport) { loads.withLock { $0.report(report, now: now()) } }
 
     /// Chooses and counts in one step, so that two placements at once see each other.
     public func place(among candidates: [String], avoiding excluded: Set<String>) -> String? {
         let tieBreak = Int.random(in: 0..<Int.max)
         return loads.withLock { loads in
-            let now = Instant.now()
+            let now = now()
             guard let relay = loads.choose(from: candidates, avoiding: excluded, now: now, tieBreak: tieBreak)
             else {
                 return nil

@@ -1,5 +1,6 @@
 import Core
 import IO
+import Synchronization
 
 /// A command connection to Redis for code that does not live on a loop.
 public final class RedisClient: Sendable {
@@ -30,8 +31,9 @@ public final class RedisClient: Sendable {
         let bound = bound
         let mailbox = mailbox
         let result: Result<RedisReply, RedisError> = await withCheckedContinuation { continuation in
+            let waiting = Waiting(continuation)
             mailbox.post { loop in
-                bound.get(loop).command(arguments, timeout: timeout) { continuation.resume(returning: $0) }
+                bound.get(loop).command(arguments, timeout: timeout) { waiting.resume($0) }
             }
         }
         return try result.get()
@@ -46,5 +48,20 @@ public final class RedisClient: Sendable {
     public func close() {
         let bound = bound
         mailbox.post { bound.get($0).close() }
+    }
+}
+
+/// Resumes whoever waits for a reply, also when the loop ended and dropped the question.
+private final class Waiting: Sendable {
+    private let continuation: Mutex<CheckedContinuation<Result<RedisReply, RedisError>, Never>?>
+
+    init(_ continuation: CheckedContinuation<Result<RedisReply, RedisError>, Never>) {
+        self.continuation = Mutex(continuation)
+    }
+
+    deinit { resume(.failure(.closed)) }
+
+    func resume(_ result: Result<RedisReply, RedisError>) {
+        continuation.withLock { $0.take() }?.resume(returning: result)
     }
 }

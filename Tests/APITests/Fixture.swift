@@ -16,7 +16,8 @@ struct Fixture: Sendable {
     let api: API
     let store: Store
     let watch = RegionWatch()
-    let loads = LoadBoard()
+    /// Time stands still on it.
+    let loads: LoadBoard
     let key: SigningKey
     let url: String
 
@@ -28,6 +29,8 @@ struct Fixture: Sendable {
     init(url: String? = nil, connections: Int = 4) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
         key = try SigningKey.generate()
+        let start = Instant.now()
+        loads = LoadBoard { start }
         store = Store(pool: Pool(url: self.url, maxConnections: connections))
         let proxies = try #require(TrustedProxies("10.0.0.0/8"))
         api = API(

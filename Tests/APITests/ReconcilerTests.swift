@@ -91,6 +91,7 @@ private func delta(_ rev: Int, epoch: Int = 1) -> RegionDelta {
         func end() {
             work.cancel()
             fixture.watch.close()
+            client.close()
             thread.stop()
             redis.end()
         }
