@@ -54,7 +54,10 @@ let package = Package(
             ["Core", "Crypto", "Wire", "IO", "Redis", "Domain", "Store"]),
         program(
             "App", "ControlPlane/App",
-            ["CLinux", "Core", "Crypto", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers", "API"]),
+            [
+                "CLinux", "Core", "Crypto", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store",
+                "Reconcilers", "API",
+            ]),
 
         room("RelayCore", "DataPlane/RelayCore", ["Core", "Wire"]),
         program("Relay", "DataPlane/Relay", ["RelayCore", "IO", "TLS", "HTTP", "Redis", "CLinux"]),
@@ -79,7 +82,10 @@ let package = Package(
         suite("StoreTests", ["Core", "Crypto", "Wire", "Domain", "Postgres", "Store", "Support"]),
         suite(
             "APITests",
-            ["Core", "Crypto", "Wire", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers", "API", "Support"]),
+            [
+                "Core", "Crypto", "Wire", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers",
+                "API", "Support",
+            ]),
         suite("RelayTests", ["Relay", "Support"]),
         suite("EndToEnd", ["Support"]),
         suite("Tidy", []),

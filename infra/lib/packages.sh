@@ -56,7 +56,7 @@ let_services_on() {
 require_swift() {
     command -v swift >/dev/null || fail "swift is not on the PATH; install Swift 6.3 (swift.org/install/linux) first"
     local version
-    version=$(swift --version 2>/dev/null | sed -nE 's/.*Swift version ([0-9]+\.[0-9]+).*/\1/p' | head -n 1)
+    version=$(swift build --version 2>/dev/null | sed -nE 's/.*Swift ([0-9]+\.[0-9]+).*/\1/p' | head -n 1)
     [ "$(printf '6.3\n%s\n' "$version" | sort -V | head -n 1)" = 6.3 ] ||
         fail "Swift 6.3 or later is needed; this one is $version"
 }
