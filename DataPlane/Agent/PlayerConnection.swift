@@ -24,8 +24,13 @@ final class PlayerConnection: StreamHandler {
     private var machine: DataConnection
     private var relay: IO.Stream?
     private var timer: TimerID?
+    /// The home server's end, while the player's greeting is not all there.
+    private var home: Descriptor?
     private var hasEnded = false
     private static let connectLimit = Milliseconds.seconds(5)
+    /// A home server answers nothing before the login has come, so waiting for it costs no time; the display
+    /// then knows who it is.
+    private static let greetingLimit = Milliseconds(100)
     /// A player's first bytes wait here until the home server takes them.
     private static let maxWaitingBytes = 64 * 1024
 
@@ -74,6 +79,7 @@ final class PlayerConnection: StreamHandler {
     private func end() {
         guard !hasEnded else { return }
         hasEnded = true
+        home = nil
         if let timer = timer.take() { loop.cancel(timer) }
         tell(.ended)
     }
@@ -104,7 +110,12 @@ final class PlayerConnection: StreamHandler {
             switch consume result {
             case .success(let descriptor):
                 tell(.home(answers: true, greeting: greeting))
-                join(descriptor, greeting)
+                home = consume descriptor
+                if greeting.isComplete || relay.inputEnded { return join() }
+                timer = loop.schedule(after: Self.greetingLimit) { [weak self] in
+                    self?.timer = nil
+                    self?.join()
+                }
             case .failure:
                 tell(.home(answers: false, greeting: greeting))
                 feed(.homeFailed)
@@ -113,8 +124,10 @@ final class PlayerConnection: StreamHandler {
     }
 
     /// From here on the two sockets speak for themselves.
-    private func join(_ descriptor: consuming Descriptor, _ greeting: PlayerGreeting) {
-        guard let relay, let player = machine.player else { return }
+    private func join() {
+        guard let relay, let player = machine.player, let descriptor = home.take() else { return }
+        if let timer = timer.take() { loop.cancel(timer) }
+        let greeting = PlayerGreeting.read(relay.input.array(count: 4096))
         let home = IO.Stream(loop: loop, descriptor: descriptor, handler: self)
         for case .join(let answer, let header) in machine.handle(.homeConnected, at: loop.now) {
             relay.send(answer)
@@ -135,12 +148,17 @@ final class PlayerConnection: StreamHandler {
     func streamOpened(_ stream: IO.Stream) { feed(.connected) }
 
     func streamReceived(_ stream: IO.Stream) {
+        guard home == nil else {
+            if PlayerGreeting.read(stream.input.array(count: 4096)).isComplete { join() }
+            return
+        }
         feed(.received(stream.input.array(count: DataConnection.readBytes)))
     }
 
     /// A player who has said everything may still want to hear something.
     func streamInputEnded(_ stream: IO.Stream) {
-        if machine.player == nil { stream.close(.peerClosed) }
+        if machine.player == nil { return stream.close(.peerClosed) }
+        join()
     }
 
     func streamClosed(_ stream: IO.Stream, _ end: StreamEnd) {

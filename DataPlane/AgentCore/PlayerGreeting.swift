@@ -8,6 +8,15 @@ public enum PlayerGreeting: Sendable, Hashable {
     /// Too few bytes, or not Minecraft.
     case unknown
 
+    /// Nothing more is to be learnt from more bytes.
+    public var isComplete: Bool {
+        switch self {
+        case .ping: true
+        case .login(let name): name != nil
+        case .unknown: false
+        }
+    }
+
     /// Reads a handshake, and the login start behind it if it is there.
     public static func read(_ bytes: [UInt8]) -> PlayerGreeting {
         // The server list of clients before 1.7.

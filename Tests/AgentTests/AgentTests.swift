@@ -82,6 +82,26 @@ struct AgentTests {
         }
     }
 
+    @Test func aPlayerWhoseLoginComesInPiecesIsKnownByName() throws {
+        let world = try World()
+        openOnce(world)
+        let hello = hello(intent: 2)
+        world.relay.onData { [start, unowned world] _, data in
+            data.send(start.encode())
+            for (index, byte) in hello.enumerated() {
+                world.loop.schedule(after: Milliseconds(index)) { data.send([byte]) }
+            }
+            data.onBytes = { bytes in
+                if bytes.count == 3 + hello.count { world.stopAgent() }
+            }
+        }
+        #expect(world.run() == 0)
+        #expect(world.home.received == hello)
+        #expect(
+            world.notices.contains(
+                .playerJoined(Visit(id: 1, player: start.player, name: "Steve"), players: 1)))
+    }
+
     @Test func theHomeServerHearsThePlayersAddressFirst() throws {
         let world = try World(proxyProtocol: .v1)
         openOnce(world)
