@@ -2,23 +2,39 @@ import AgentCore
 import CLinux
 import Core
 
-/// What the agent says: notices as text or as JSON lines on standard output, complaints on standard error.
+/// What the agent says: notices as text or as JSON lines on standard output, complaints on standard error. Notices
+/// never wait for their reader: players come first.
 final class Terminal {
     private let json: Bool
     /// The reason of the last reconnect that was told: a person need not read it twice a second.
     private var lastReason: String?
 
-    init(json: Bool) { self.json = json }
+    private let output: LineOutput
+
+    init(json: Bool) {
+        self.json = json
+        output = LineOutput(descriptor: 1) { count in
+            json
+                ? JSON.object(["event": "lines_lost", "count": .integer(Int64(count))]).text + "\n"
+                : "(\(count) lines are missing here: nobody read them)\n"
+        }
+    }
+
+    /// False while lines wait for whoever reads: call `flush` again soon.
+    func flush() -> Bool { output.flush() }
+
+    /// The last lines, for a reader who may be a little slow.
+    func finish() { output.finish(within: .seconds(1)) }
 
     func tell(_ notice: Notice) {
-        if json { return Self.print(notice.json.text + "\n") }
+        if json { return output.write(notice.json.text + "\n") }
         if case .failed = notice { return Self.complain(notice.text) }
         if case .reconnecting(let after, let reason) = notice {
             if reason == lastReason, after < .seconds(1) { return }
             lastReason = reason
         }
         if case .ready = notice { lastReason = nil }
-        Self.print(notice.isMoment ? Self.clock() + "  " + notice.text : notice.text)
+        output.write(notice.isMoment ? Self.clock() + "  " + notice.text : notice.text)
     }
 
     static func print(_ text: String) { write(text, to: 1) }

@@ -22,8 +22,9 @@ enum UpCommand {
                 maxDataConnections: max(8, (descriptors - descriptorsForOthers) / descriptorsPerPlayer))
             let runner = AgentRunner(
                 loop: loop, options: options, key: key, session: session
-            ) {
-                terminal.tell($0)
+            ) { notice in
+                terminal.tell(notice)
+                flushLater(terminal, loop)
             }
             let signals = try AgentFailure.onThisMachine { () throws(SystemError) in
                 try Signals(loop: loop, [SIGINT, SIGTERM]) { _ in runner.interrupt() }
@@ -31,11 +32,17 @@ enum UpCommand {
             runner.start()
             loop.run()
             loop.remove(signals)
+            terminal.finish()
             return runner.exitCode
         } catch {
             terminal.tell(.failed(error))
             return 1
         }
+    }
+
+    private static func flushLater(_ terminal: Terminal, _ loop: EventLoop) {
+        guard !terminal.flush() else { return }
+        loop.schedule(after: Milliseconds(250)) { flushLater(terminal, loop) }
     }
 
     /// 131 random bits as text.

@@ -1,8 +1,8 @@
 import CLinux
 import Synchronization
 
-/// Lines for whoever runs the program: `2026-11-21T09:30:00Z info relay: link up tunnel=tun_1`. One write per
-/// line to stderr. Never on the byte path, and no secret ever goes in.
+/// Lines for whoever runs the program: `2026-11-21T09:30:00Z info relay: link up tunnel=tun_1`, to stderr. A reader
+/// that does not keep up loses lines instead of stopping the program. Never on the byte path, and no secret ever goes in.
 public struct Log: Sendable {
     public enum Level: Int, Sendable, Comparable {
         case debug, info, warning, error
@@ -21,6 +21,8 @@ public struct Log: Sendable {
 
     /// Lines below this level are dropped; set once at start from LOG_LEVEL.
     public static let threshold = Atomic<Int>(Level.info.rawValue)
+
+    private static let output = LineOutput(descriptor: 2)
 
     public let component: String
 
@@ -44,9 +46,7 @@ public struct Log: Sendable {
         var line = "\(WallTime.now().rfc3339) \(level) \(component): \(Self.printable(message()))"
         for (name, value) in fields { line += " \(name)=\(Self.quoted(value))" }
         line += "\n"
-        line.withUTF8 { text in
-            _ = CLinux.write(2, text.baseAddress, text.count)
-        }
+        Self.output.write(line)
     }
 
     /// A value that a stranger may have chosen cannot start a line of its own, colour a terminal or turn the
