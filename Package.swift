@@ -75,7 +75,7 @@ let package = Package(
         suite("HTTPTests", ["HTTP", "IO", "TLS", "Crypto", "Core", "CLinux"]),
         suite("PostgresTests", ["Core", "CLinux", "Postgres", "Support"]),
         suite("RedisTests", ["Core", "IO", "Redis", "Support"]),
-        suite("RelayCoreTests", ["RelayCore"]),
+        suite("RelayCoreTests", ["RelayCore", "Core", "Wire"]),
         suite("AgentTests", ["Agent", "AgentCore", "Core", "Crypto", "HTTP", "IO", "TLS", "Wire"]),
         suite("AgentCoreTests", ["AgentCore", "Core", "Wire"]),
         suite("DomainTests", ["Core", "Crypto", "Wire", "Domain"]),
@@ -86,7 +86,7 @@ let package = Package(
                 "Core", "Crypto", "Wire", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers",
                 "API", "Support",
             ]),
-        suite("RelayTests", ["Relay", "Support"]),
+        suite("RelayTests", ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux"]),
         suite("EndToEnd", ["Support"]),
         suite("Tidy", []),
         // Starts the private Postgres and Redis that the suites above talk to.

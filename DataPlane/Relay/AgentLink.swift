@@ -54,6 +54,8 @@ final class LinkGuest: StreamHandler {
             Log("relay").info("link refused", ["reason": error.description])
             return refuse(stream, .ticketRefused)
         }
+        // A standby is told of players by nobody yet.
+        guard ticket.role == .owner else { return refuse(stream, .ticketRefused) }
         guard let door = context.door(forTunnel: ticket.tunnel), let moved = stream.detach() else {
             return stream.close()
         }

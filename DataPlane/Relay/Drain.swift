@@ -17,14 +17,10 @@ final class Drain {
 
     func begin() {
         guard !context.isDraining else { return loop.stop() }
-        context.startDraining()
         log.info(
             "stopping: players may finish",
             ["players": String(context.metrics.players.current), "limit_s": String(limit_s)])
-        context.forEachLoop { relayLoop in
-            relayLoop.stopListening()
-            relayLoop.forEachRoom { $0.drain() }
-        }
+        context.drain()
         loop.schedule(after: .seconds(limit_s)) { [loop] in loop.stop() }
         watch()
     }

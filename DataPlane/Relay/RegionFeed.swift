@@ -173,22 +173,9 @@ final class RegionFeed {
     }
 
     private func apply(_ message: AssignmentMessage, fromControlPlane: Bool) -> RegionState.Outcome {
-        let outcome = context.routes.apply(message, fromControlPlane: fromControlPlane)
-        if case .applied(let tunnels) = outcome {
-            isCurrent = true
-            tell(tunnels)
-        }
+        let outcome = context.apply(message, fromControlPlane: fromControlPlane)
+        if case .applied = outcome { isCurrent = true }
         return outcome
-    }
-
-    private func tell(_ tunnels: Set<String>) {
-        for tunnel in tunnels {
-            let assignment = context.routes.assignment(of: tunnel)
-            let generation = context.routes.generation(of: tunnel) ?? 0
-            context.door(forTunnel: tunnel)?.post { relayLoop in
-                relayLoop.existingRoom(tunnel)?.assignmentChanged(assignment, newest: generation)
-            }
-        }
     }
 
     /// The same trouble is told once, not twice a second.

@@ -44,8 +44,30 @@ final class RelayContext: Sendable {
         return ticket
     }
 
+    /// Takes a message about the region in, and tells the rooms of the tunnels that it changed.
+    func apply(_ message: AssignmentMessage, fromControlPlane: Bool) -> RegionState.Outcome {
+        let outcome = routes.apply(message, fromControlPlane: fromControlPlane)
+        guard case .applied(let tunnels) = outcome else { return outcome }
+        for tunnel in tunnels {
+            let assignment = routes.assignment(of: tunnel)
+            let newest = routes.generation(of: tunnel) ?? 0
+            door(forTunnel: tunnel)?.post { relayLoop in
+                relayLoop.existingRoom(tunnel)?.assignmentChanged(assignment, newest: newest)
+            }
+        }
+        return outcome
+    }
+
     var isDraining: Bool { drainingFlag.load(ordering: .relaxed) }
-    func startDraining() { drainingFlag.store(true, ordering: .relaxed) }
+
+    /// No new links or players; agents are told to go elsewhere; running players stay.
+    func drain() {
+        drainingFlag.store(true, ordering: .relaxed)
+        forEachLoop { relayLoop in
+            relayLoop.stopListening()
+            relayLoop.forEachRoom { $0.drain() }
+        }
+    }
 
     func open(_ doors: [RelayLoopDoor]) { loops.withLock { $0 = doors } }
 
@@ -77,6 +99,8 @@ struct RelayPatience: Sendable {
     var pulse = Milliseconds.seconds(2)
     /// ... and given up after so much silence.
     var silence = Milliseconds.seconds(6)
+    /// Between two counts of the bytes that passed.
+    var count = Milliseconds.seconds(1)
     var desk = TunnelDesk.Timing()
     var handshakes = HandshakeBudget.Caps()
 }

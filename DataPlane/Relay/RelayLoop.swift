@@ -9,7 +9,7 @@ final class RelayLoop {
     let number: UInt8
     let loop: EventLoop
     let context: RelayContext
-    let pool = SplicePool()
+    let pool: SplicePool
     var random = SystemRandomNumberGenerator()
 
     private var listeners: [Listener] = []
@@ -20,11 +20,19 @@ final class RelayLoop {
     /// TLS handshakes cost a millisecond of CPU, and anybody may ask for one.
     private var handshakes: HandshakeBudget
 
-    init(number: UInt8, loop: EventLoop, context: RelayContext) {
+    init(number: UInt8, loop: EventLoop, context: RelayContext, pool: SplicePool = SplicePool()) {
         self.number = number
+        self.pool = pool
         self.loop = loop
         self.context = context
         handshakes = HandshakeBudget(context.patience.handshakes)
+        countBytes()
+    }
+
+    /// Players stay for hours; what passes is counted while it does.
+    private func countBytes() {
+        for room in rooms.values { room.countBytes() }
+        loop.schedule(after: context.patience.count) { [weak self] in self?.countBytes() }
     }
 
     // MARK: listening
@@ -45,7 +53,11 @@ final class RelayLoop {
     }
 
     func stopListening() {
-        for listener in listeners { listener.close() }
+        for listener in listeners {
+            // Closing would reset whoever is connected but not yet accepted.
+            listener.ready(.readable)
+            listener.close()
+        }
         listeners = []
     }
 
@@ -61,6 +73,9 @@ final class RelayLoop {
         rooms[tunnel] = room
         return room
     }
+
+    /// Rooms and nonces that are kept now.
+    var leftovers: Int { rooms.count + expected.count }
 
     func existingRoom(_ tunnel: String) -> TunnelRoom? { rooms[tunnel] }
 

@@ -11,7 +11,7 @@ final class TunnelRoom {
     private var link: AgentLink?
     private var players: [PlayerID: PlayerConnection] = [:]
     private var datas: [DataID: DataConnection] = [:]
-    private var splices: [PlayerID: Splice] = [:]
+    private var splices: [PlayerID: RunningSplice] = [:]
     private var alarm: (timer: TimerID, due: Instant)?
     /// The highest generation seen here, in tickets or assignments: nobody older gets in again.
     private(set) var generation = 0
@@ -89,7 +89,7 @@ final class TunnelRoom {
         generation = max(generation, newest)
         guard let assignment, assignment.state != .suspended else {
             sendLinkAway(.revoked)
-            for splice in Array(splices.values) { splice.close() }
+            for running in Array(splices.values) { running.splice.close() }
             return perform(desk.close(assignment == nil ? .unknownName : .suspended))
         }
         if let link, let reason = Self.farewell(to: link, under: assignment, at: relayLoop.context.relay.id) {
@@ -189,15 +189,21 @@ final class TunnelRoom {
         metrics.connections.add(2)
         let splice = Splice(loop: loop, pool: relayLoop.pool, left: moved, right: server.moved) {
             [self] report in
-            splices[player] = nil
+            var ended = splices.removeValue(forKey: player)
+            ended?.count(report.bytesToRight, report.bytesToLeft, in: metrics)
             metrics.players.add(-1)
             metrics.connections.add(-2)
-            metrics.bytesToServers.add(report.bytesToRight)
-            metrics.bytesToPlayers.add(report.bytesToLeft)
             perform(desk.playerLeft(player))
         }
-        splices[player] = splice
+        // The player's first bytes went with START; what START itself left unsent is counted by the splice.
+        let sentBefore = server.playerBytesSent - server.moved.output.count
+        splices[player] = RunningSplice(splice: splice, countedToServer: -sentBefore)
         splice.start()
+    }
+
+    /// Adds what passed since the last call to the relay's counts.
+    func countBytes() {
+        for player in splices.keys { splices[player]?.count(in: metrics) }
     }
 
     private func turnAway(_ player: PlayerID, _ reason: OfflineReason) {
@@ -225,5 +231,23 @@ final class TunnelRoom {
             self.perform(self.desk.tick(now: self.loop.now, using: &self.relayLoop.random))
         }
         alarm = (timer, due)
+    }
+}
+
+/// A splice and how much of what passed has been counted.
+private struct RunningSplice {
+    let splice: Splice
+    var countedToServer: Int
+    var countedToPlayer = 0
+
+    mutating func count(in metrics: RelayMetrics) {
+        count(splice.bytesToRight, splice.bytesToLeft, in: metrics)
+    }
+
+    mutating func count(_ toServer: Int, _ toPlayer: Int, in metrics: RelayMetrics) {
+        metrics.bytesToServers.add(toServer - countedToServer)
+        metrics.bytesToPlayers.add(toPlayer - countedToPlayer)
+        countedToServer = toServer
+        countedToPlayer = toPlayer
     }
 }

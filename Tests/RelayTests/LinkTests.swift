@@ -1,0 +1,297 @@
+import Core
+import Crypto
+import IO
+import Testing
+import Wire
+
+@testable import Relay
+@testable import RelayCore
+
+@Suite(.timeLimit(.minutes(2)))
+struct LinkTests {
+    @Test func ticketsThatAreNotGoodHereAreRefused() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let stranger = try Ed25519PrivateKey(seed: SecureRandom.bytes(32))
+            let tickets = [
+                "garbage", "",
+                relay.ticket("home", signedBy: stranger),
+                relay.ticket("home", relay: "rly_other"),
+                relay.ticket("other", age_s: 3600),
+                relay.ticket("home", age_s: 2 * 86_400),
+                relay.ticket("home", role: .standby),
+            ]
+            for ticket in tickets {
+                let agent = try FakeAgent(relay, ticket: ticket)
+                #expect(try agent.goAway() == .ticketRefused)
+            }
+            #expect(relay.context.metrics.linkRefused.total == tickets.count)
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func anOldGenerationIsSentForItsCurrentPlacement() throws {
+        try TestRelay.with { relay in
+            relay.assign("home", generation: 5)
+            let agent = try FakeAgent(relay, ticket: relay.ticket("home", generation: 4))
+            #expect(try agent.goAway() == .staleGeneration)
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func anOldGenerationIsRefusedAlsoWhenOnlyATicketToldOfTheNewOne() throws {
+        try TestRelay.with { relay in
+            let new = try FakeAgent.up(relay, "home", generation: 2, session: "ses_2")
+            let old = try FakeAgent(relay, ticket: relay.ticket("home", generation: 1))
+            #expect(try old.goAway() == .staleGeneration)
+            try new.send(.ping(5))
+            #expect(try new.next() == .pong(5))
+        }
+    }
+
+    @Test func theNewestSessionWinsAndTheLoserIsToldToStop() throws {
+        try TestRelay.with { relay in
+            relay.assign("home", generation: 1)
+            let old = try FakeAgent.up(relay, "home", generation: 1, session: "ses_1")
+            let new = try FakeAgent.up(relay, "home", generation: 2, session: "ses_2")
+            #expect(try old.goAway() == .replaced)
+            let player = try relay.player()
+            try player.send(Client.login("home"))
+            _ = try new.nonceToOpen()
+            #expect(relay.context.metrics.links.current == 1)
+        }
+    }
+
+    @Test func anAgentThatComesBackWithItsOwnSessionIsNotToldToStop() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let before = try FakeAgent.up(relay, "home")
+            let after = try FakeAgent.up(relay, "home")
+            #expect(try before.goAway() == .unspecified)
+            try after.send(.ping(1))
+            #expect(try after.next() == .pong(1))
+        }
+    }
+
+    @Test(arguments: [
+        (TestRelay.id, "ses_2", GoAwayReason.replaced),
+        ("rly_other", "ses_2", .replaced),
+        ("rly_other", "ses_1", .staleGeneration),
+    ])
+    func aNewPlacementSendsTheLinkAway(owner: String, session: String, reason: GoAwayReason) throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            relay.assign("home", owner: owner, generation: 2, session: session)
+            #expect(try agent.goAway() == reason)
+            #expect(reason.isFinal == (session != "ses_1"))
+            relay.expectEmpty()
+            // What the control plane hears is about the link that was here, not about the placement after it.
+            #expect(
+                relay.context.links.take(limit: 10)
+                    == [LinkNews.Change(tunnel: "t-home", generation: 1, isUp: false)])
+        }
+    }
+
+    @Test func aPlacementThatKeepsSessionAndOwnerKeepsTheLink() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            relay.assign("home", generation: 2, limits: Limits(players: 3))
+            #expect(try agent.next() == .limits(Limits(players: 3)))
+            try agent.send(.ping(1))
+            #expect(try agent.next() == .pong(1))
+        }
+    }
+
+    @Test func aSuspendedTunnelLosesItsLinkItsPlayersAndItsWayBack() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            let player = try relay.player()
+            try player.send(Client.login("home"))
+            let data = try agent.dial(agent.nonceToOpen())
+            try data.send(StartAnswer.ready.encode() + [1])
+            _ = try player.read(1)
+            relay.assign("home", state: .suspended)
+            #expect(try agent.goAway() == .revoked)
+            #expect(try player.readToEnd().isEmpty)
+            let again = try FakeAgent(relay, ticket: relay.ticket("home"))
+            #expect(try again.goAway() == .revoked)
+            data.close()
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func aDeletedTunnelLosesItsLinkAndItsTicketIsWorthNothing() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            relay.delete("home")
+            #expect(try agent.goAway() == .revoked)
+            let again = try FakeAgent(relay, ticket: relay.ticket("home"))
+            #expect(try again.goAway() == .staleGeneration)
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func whoeverDoesNotSayHelloFirstIsSentAway() throws {
+        try TestRelay.with { relay in
+            let wrong = try FakeAgent(relay, ticket: nil)
+            try wrong.send(.ping(1))
+            #expect(try wrong.goAway() == .protocolError)
+            let oversized = try FakeAgent(relay, ticket: nil)
+            try oversized.send(plain: [0x01, 0x01, 0xFF, 0xFF, 0xFF])
+            #expect(try oversized.goAway() == .protocolError)
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func framesOfNewerAgentsAreSkipped() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let agent = try FakeAgent(relay, ticket: nil)
+            // Thousands of them, and one of the greatest size, before HELLO and after it.
+            let unknown = [UInt8](repeating: 0, count: 5 * 3000).enumerated().map {
+                $0.offset % 5 == 0 ? UInt8(0x7F) : 0
+            }
+            let large: [UInt8] = [0x7F, 0x01, 0x00, 0x40, 0x00] + [UInt8](repeating: 9, count: 0x4000)
+            try agent.send(plain: unknown + large)
+            try agent.send(.hello(ticket: relay.ticket("home")))
+            #expect(try agent.next() == .welcome(.none))
+            _ = try agent.nonceToPark()
+            try agent.send(plain: unknown + large)
+            try agent.send(.ping(3))
+            #expect(try agent.next() == .pong(3))
+        }
+    }
+
+    @Test func nonsenseOnALinkEndsItAndPlayersDoNotWaitForIt() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            try agent.send(plain: [0x01, 0x01, 0xFF, 0xFF, 0xFF])
+            #expect(try agent.goAway() == .protocolError)
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func anAgentThatSaysGoodbyeGetsNoMorePlayers() throws {
+        var patience = RelayPatience()
+        patience.desk.linkPatience = Milliseconds(0)
+        try TestRelay.with(patience: patience) { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            try agent.send(.goAway(reconnectIn: .seconds(0), .stopping))
+            try agent.waitForEnd()
+            // The agent keeps its end of the connection open; the link is over all the same.
+            let player = try relay.player()
+            try player.send(Client.login("home"))
+            #expect(try Client.kick(player.readToEnd()) == OfflineReason.agentAway.text(name: "home"))
+            agent.close()
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func aSilentLinkIsAskedAndGivenUp() throws {
+        var patience = RelayPatience()
+        patience.pulse = Milliseconds(50)
+        patience.silence = Milliseconds(400)
+        try TestRelay.with(patience: patience) { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            agent.answersPings = false
+            guard case .ping = try agent.nextOfAny() else {
+                Issue.record("no PING came")
+                return
+            }
+            try agent.waitForEnd()
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func aLinkThatAnswersLives() throws {
+        var patience = RelayPatience()
+        patience.pulse = Milliseconds(20)
+        patience.silence = Milliseconds(2000)
+        try TestRelay.with(patience: patience) { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            let start = Instant.now()
+            while Instant.now().since(start) < Milliseconds(3000) {
+                guard case .ping(let token) = try agent.nextOfAny() else {
+                    Issue.record("something else than PING came")
+                    return
+                }
+                try agent.send(.pong(token))
+            }
+            #expect(relay.context.metrics.links.current == 1)
+        }
+    }
+
+    @Test func aTicketCountsWhileTheAssignmentIsLate() throws {
+        try TestRelay.with { relay in
+            let agent = try FakeAgent.up(relay, "home", limits: Limits(players: 9))
+            // Two seconds are given to the assignment.
+            let start = Instant.now()
+            while Instant.now().since(start) < .seconds(20) {
+                let player = try relay.player()
+                try player.send(Client.login("home"))
+                if relay.context.routes.find("home.eu.example.org", relay: TestRelay.id).isHere { break }
+                #expect(try Client.kick(player.readToEnd()).hasPrefix("No server is called"))
+            }
+            #expect(Instant.now().since(start) >= Milliseconds(1900))
+            let player = try relay.player()
+            try player.send(Client.login("home"))
+            _ = try agent.nonceToOpen()
+        }
+    }
+
+    @Test func aDrainSendsLinksAwayAndKeepsPlayers() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            relay.assign("idle")
+            let idle = try FakeAgent.up(relay, "idle")
+            let agent = try FakeAgent(relay, ticket: relay.ticket("home"))
+            #expect(try agent.next() == .welcome(.none))
+            let data = try agent.park(agent.nonceToPark())
+            let player = try relay.player()
+            try player.send(Client.login("home"))
+            _ = try data.readStart()
+            _ = try data.read(Client.login("home").count)
+            try data.send(StartAnswer.ready.encode())
+            let parked = try agent.park(agent.nonceToPark())
+            let waiting = try relay.player()
+            let early = try relay.player()
+            try early.send([Client.login("home")[0]])
+            try data.send([1])
+            #expect(try player.read(1) == [1])
+            let metrics = relay.context.metrics
+            relay.eventually("a connection is not accepted") { metrics.accepted.total == 7 }
+            relay.context.drain()
+            relay.settle()
+            #expect(try agent.goAway() == .draining)
+            #expect(try idle.goAway() == .draining)
+            #expect(try parked.readToEnd().isEmpty, "a parked connection is no player")
+            // Who came before the drain and speaks after it.
+            try waiting.send(Client.login("home"))
+            #expect(try Client.kick(waiting.readToEnd()) == OfflineReason.elsewhere.text(name: "home"))
+            try early.send(Client.login("home")[1...])
+            #expect(try Client.kick(early.readToEnd()) == OfflineReason.elsewhere.text(name: "home"))
+            #expect(throws: SystemError.self) { try relay.player() }
+            // The player plays on.
+            try player.send([2, 3])
+            #expect(try data.read(2) == [2, 3])
+            try data.send([4])
+            #expect(try player.read(1) == [4])
+            player.close()
+            #expect(try data.readToEnd().isEmpty)
+            data.close()
+            relay.expectEmpty()
+        }
+    }
+}
+
+extension Routes.Answer {
+    var isHere: Bool { if case .here = self { true } else { false } }
+}

@@ -1,0 +1,152 @@
+import CLinux
+import Core
+import Crypto
+import IO
+import TLS
+import Testing
+import Wire
+
+@testable import Relay
+
+/// A relay in this process, on a free loopback port, whose control plane is the test: it assigns tunnels and signs
+/// tickets.
+final class TestRelay: Sendable {
+    static let id = "rly_test"
+    static let region = "eu"
+
+    let context: RelayContext
+    let address: SocketAddress
+    private let threads: [LoopThread]
+    private let key: Ed25519PrivateKey
+    private let rev = Counter()
+    private static let certificate = Result { try SelfSignedCertificate.generate(commonName: id) }
+
+    private init(loops: Int, patience: RelayPatience, pipes: Int) throws {
+        mc_ignore_signal(SIGPIPE)
+        let any = try #require(SocketAddress(octets: [127, 0, 0, 1], port: 0))
+        let claim = try PortClaim(any)
+        let address = claim.address
+        self.address = address
+        key = try Ed25519PrivateKey(seed: SecureRandom.bytes(32))
+        let certificate = try Self.certificate.get()
+        let context = RelayContext(
+            relay: RelayIdentity(id: Self.id, region: Self.region, endpoint: address.description),
+            tls: try TLSServerContext(
+                certificatePEM: certificate.certificatePEM, privateKeyPEM: certificate.privateKeyPEM),
+            patience: patience)
+        context.keys = VerificationKeys([key.publicKey])
+        self.context = context
+        threads = try (0..<loops).map { try LoopThread.start(name: "test-relay-\($0)") }
+        let doors = Gathering<Result<RelayLoopDoor, SystemError>>(expecting: loops)
+        for (index, thread) in threads.enumerated() {
+            thread.mailbox.post { loop in
+                let relayLoop = RelayLoop(
+                    number: UInt8(index), loop: loop, context: context, pool: SplicePool(maxPipes: pipes))
+                doors.add(
+                    Result { () throws(SystemError) in
+                        _ = try relayLoop.listen(address)
+                        return RelayLoopDoor(relayLoop)
+                    })
+            }
+        }
+        context.open(try doors.wait().map { try $0.get() }.sorted { $0.number < $1.number })
+        withExtendedLifetime(claim) {}
+    }
+
+    /// Runs `body` with a relay of its own. `pipes` bounds the pipes for splice(2).
+    static func with(
+        loops: Int = 2, patience: RelayPatience = RelayPatience(), pipes: Int = 16,
+        _ body: (TestRelay) throws -> Void
+    ) throws {
+        let relay = try TestRelay(loops: loops, patience: patience, pipes: pipes)
+        defer {
+            for thread in relay.threads { thread.stop() }
+            for thread in relay.threads { thread.join() }
+            relay.context.open([])
+        }
+        try body(relay)
+    }
+
+    // MARK: the control plane's part
+
+    /// What the control plane says about the tunnel "t-NAME" with the host name "NAME.eu.example.org".
+    func assign(
+        _ name: String, owner: String? = TestRelay.id, generation: Int = 1, session: String? = "ses_1",
+        limits: Limits = .none, state: TunnelState = .online
+    ) {
+        change(
+            upserts: [
+                Assignment(
+                    tunnel: "t-\(name)", account: "acc_1", hostnames: ["\(name).eu.example.org"],
+                    owner: owner, generation: generation, session: session, limits: limits, state: state)
+            ])
+    }
+
+    func delete(_ name: String) { change(deletes: ["t-\(name)"]) }
+
+    private func change(upserts: [Assignment] = [], deletes: [String] = []) {
+        let before = rev.total
+        rev.add()
+        let delta = RegionDelta(
+            epoch: 1, region: Self.region, prevRev: before, rev: before + 1, upserts: upserts,
+            deletes: deletes)
+        guard case .applied = context.apply(.delta(delta), fromControlPlane: true) else {
+            Issue.record("the assignment was not applied")
+            return
+        }
+    }
+
+    func ticket(
+        _ name: String, generation: Int = 1, session: String = "ses_1", relay: String = TestRelay.id,
+        role: Ticket.Role = .owner, limits: Limits = .none, age_s: Int64 = 0,
+        signedBy other: Ed25519PrivateKey? = nil
+    ) -> String {
+        Ticket(
+            relay: relay, tunnel: "t-\(name)", account: "acc_1", session: session, generation: generation,
+            role: role, region: Self.region, hostnames: ["\(name).eu.example.org"], limits: limits,
+            issuedAt: WallTime.now() + -age_s
+        ).signed(with: other ?? key)
+    }
+
+    // MARK: looking in
+
+    func player() throws -> Peer { try Peer(to: address) }
+
+    /// Returns once every loop has done what it had been told before.
+    func settle() {
+        let doors = (0..<threads.count).compactMap { context.door(number: UInt8($0)) }
+        let answers = Gathering<Int>(expecting: doors.count)
+        for door in doors { door.post { _ in answers.add(1) } }
+        _ = answers.wait()
+    }
+
+    /// Waits until something has become true on the relay's loops.
+    func eventually(
+        _ what: Comment, sourceLocation: SourceLocation = #_sourceLocation, _ isTrue: () -> Bool
+    ) {
+        let end = Instant.now() + .seconds(Peer.deadline_s)
+        while !isTrue() {
+            guard Instant.now() < end else {
+                Issue.record(what, sourceLocation: sourceLocation)
+                return
+            }
+            settle()
+        }
+    }
+
+    /// Waits until no connection is left, and looks whether every other count agrees.
+    func expectEmpty(sourceLocation: SourceLocation = #_sourceLocation) {
+        let metrics = context.metrics
+        eventually("connections stay behind: \(metrics.connections.current)", sourceLocation: sourceLocation)
+        {
+            metrics.connections.current == 0
+        }
+        settle()
+        #expect(metrics.players.current == 0, sourceLocation: sourceLocation)
+        #expect(metrics.links.current == 0, sourceLocation: sourceLocation)
+        #expect(metrics.parked.current == 0, sourceLocation: sourceLocation)
+        let leftovers = Gathering<Int>(expecting: threads.count)
+        context.forEachLoop { leftovers.add($0.leftovers) }
+        #expect(leftovers.wait().allSatisfy { $0 == 0 }, "rooms or nonces", sourceLocation: sourceLocation)
+    }
+}
