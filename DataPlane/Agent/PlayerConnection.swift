@@ -24,8 +24,8 @@ final class PlayerConnection: StreamHandler {
     private var machine: DataConnection
     private var relay: IO.Stream?
     private var timer: TimerID?
-    /// The home server's end, while the player's greeting is not all there.
-    private var home: Descriptor?
+    /// The home server's end and whose it is, while the player's greeting is not all there.
+    private var home: (stream: IO.Stream, player: PlayerAddress)?
     private var hasEnded = false
     private static let connectLimit = Milliseconds.seconds(5)
     /// A home server answers nothing before the login has come, so waiting for it costs no time; the display
@@ -106,16 +106,11 @@ final class PlayerConnection: StreamHandler {
     private func dialHome() {
         loop.connect(local, timeout: Self.connectLimit) { [self] result in
             guard !hasEnded, let relay else { return }
-            let greeting = PlayerGreeting.read(relay.input.array(count: 4096))
+            let greeting = greeting(of: relay)
             switch consume result {
             case .success(let descriptor):
                 tell(.home(answers: true, greeting: greeting))
-                home = consume descriptor
-                if greeting.isComplete || relay.inputEnded { return join() }
-                timer = loop.schedule(after: Self.greetingLimit) { [weak self] in
-                    self?.timer = nil
-                    self?.join()
-                }
+                homeAnswered(descriptor)
             case .failure:
                 tell(.home(answers: false, greeting: greeting))
                 feed(.homeFailed)
@@ -123,17 +118,32 @@ final class PlayerConnection: StreamHandler {
         }
     }
 
-    /// From here on the two sockets speak for themselves.
-    private func join() {
-        guard let relay, let player = machine.player, let descriptor = home.take() else { return }
-        if let timer = timer.take() { loop.cancel(timer) }
-        let greeting = PlayerGreeting.read(relay.input.array(count: 4096))
-        let home = IO.Stream(loop: loop, descriptor: descriptor, handler: self)
+    /// READY goes out at once; the joining waits for a greeting that comes in pieces.
+    private func homeAnswered(_ descriptor: consuming Descriptor) {
+        guard let relay, let player = machine.player else { return }
+        let stream = IO.Stream(loop: loop, descriptor: descriptor, handler: self)
         for case .join(let answer, let header) in machine.handle(.homeConnected, at: loop.now) {
             relay.send(answer)
-            home.send(header)
+            stream.send(header)
         }
-        guard let left = relay.detach(), let right = home.detach() else { return }
+        home = (stream, player)
+        if greeting(of: relay).isComplete || relay.inputEnded { return join() }
+        timer = loop.schedule(after: Self.greetingLimit) { [weak self] in
+            self?.timer = nil
+            self?.join()
+        }
+    }
+
+    private func greeting(of relay: IO.Stream) -> PlayerGreeting {
+        PlayerGreeting.read(relay.input.array(count: 4096))
+    }
+
+    /// From here on the two sockets speak for themselves.
+    private func join() {
+        guard let relay, let (home, player) = home.take() else { return }
+        if let timer = timer.take() { loop.cancel(timer) }
+        let greeting = greeting(of: relay)
+        guard let left = relay.detach(), let right = home.detach() else { return end() }
         self.relay = nil
         let isPlayer = greeting != .ping
         if isPlayer { tell(.joined(player, greeting)) }
@@ -149,7 +159,7 @@ final class PlayerConnection: StreamHandler {
 
     func streamReceived(_ stream: IO.Stream) {
         guard home == nil else {
-            if PlayerGreeting.read(stream.input.array(count: 4096)).isComplete { join() }
+            if greeting(of: stream).isComplete { join() }
             return
         }
         feed(.received(stream.input.array(count: DataConnection.readBytes)))
@@ -157,8 +167,8 @@ final class PlayerConnection: StreamHandler {
 
     /// A player who has said everything may still want to hear something.
     func streamInputEnded(_ stream: IO.Stream) {
-        if machine.player == nil { return stream.close(.peerClosed) }
-        join()
+        if home != nil { return join() }
+        if machine.player == nil { stream.close(.peerClosed) }
     }
 
     func streamClosed(_ stream: IO.Stream, _ end: StreamEnd) {

@@ -88,8 +88,8 @@ extension AgentSession {
         case .replaced: return fail(.replaced(address: address), &actions)
         case .revoked: return fail(.revoked(address: address), &actions)
         case .ticketRefused, .staleGeneration: forget(placement)
-        case .overloaded: exclude(placement.relay)
-        case .unspecified, .draining, .protocolError, .stopping: break
+        case .overloaded, .draining, .stopping: exclude(placement.relay)
+        case .unspecified, .protocolError: break
         }
         wait(Self.words(for: reason, placement.relay), asked: reconnectIn, now, &actions)
     }

@@ -26,7 +26,9 @@ extension ControlRequest {
         }
         let type = json["type"]?.stringValue ?? ""
         let code = type.split { $0 == ":" || $0 == "#" || $0 == "/" }.last.map { String($0) } ?? ""
-        let detail = json["detail"]?.stringValue ?? json["title"]?.stringValue ?? "status \(status)"
+        var detail = json["detail"]?.stringValue ?? json["title"]?.stringValue ?? "status \(status)"
+        let errors = (json["errors"]?.arrayValue ?? []).compactMap { $0["detail"]?.stringValue }
+        if !errors.isEmpty { detail = errors.joined(separator: "; ") }
         return .refused(
             Refusal(
                 status: status, code: code, detail: Self.oneLine(detail),

@@ -105,8 +105,8 @@ extension AgentFailure {
     /// What happened and what to do.
     public var text: String {
         switch self {
-        case .badKey(let detail):
-            "the control plane does not accept this agent key (\(detail)) Make a new one in your account and start again with it."
+        case .badKey:
+            "the control plane does not accept this agent key: it was revoked, or belongs to another control plane. Make a new one in your account and start again with it."
         case .damagedKey:
             "the agent key is not whole: a character is missing or wrong. Copy it again, from mca_ to its end."
         case .forbidden(let detail): detail

@@ -73,6 +73,14 @@ struct ControlAnswerTests {
                         Refusal(status: 429, code: "quota-exceeded", detail: "T", retryAfter: .seconds(7)))))
     }
 
+    @Test func whatIsWrongInDetailIsWhatThePersonReads() {
+        let body =
+            #"{"type":"urn:minecart:problem:invalid","status":422,"detail":"See errors.","errors":[{"pointer":"/name","detail":"The name is reserved."}]}"#
+        #expect(
+            read(place, 422, body)
+                == .failure(.refused(Refusal(status: 422, code: "invalid", detail: "The name is reserved."))))
+    }
+
     @Test func otherAnswersAreUnreadable() {
         for (status, body) in [
             (404, "<html>"), (502, ""), (404, #"{"status":"error"}"#), (401, #"{"code":401}"#), (200, "[]"),

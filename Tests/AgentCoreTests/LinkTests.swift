@@ -154,10 +154,10 @@ struct LinkTests {
         }
     }
 
-    @Test func aFullRelayIsNamedWhenAskingForAnother() {
+    @Test(arguments: [GoAwayReason.overloaded, .draining, .stopping])
+    func aRelayThatCannotKeepUsIsNamedWhenAskingForAnother(_ reason: GoAwayReason) {
         var driver = SessionDriver.online()
-        driver.feed(
-            .received(driver.activeLink ?? LinkID(0), .goAway(reconnectIn: Milliseconds(0), .overloaded)))
+        driver.feed(.received(driver.activeLink ?? LinkID(0), .goAway(reconnectIn: Milliseconds(0), reason)))
         driver.passToDeadline()
         #expect(driver.question == .place(tunnel: "tun_1", session: "ses_1", exclude: ["rly_a"]))
     }
