@@ -86,6 +86,7 @@ let package = Package(
                 "Core", "Crypto", "Wire", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers",
                 "API", "Support",
             ]),
+        suite("AppTests", ["API", "Core", "Crypto", "IO", "App"]),
         suite("RelayTests", ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux"]),
         suite("EndToEnd", ["Support"]),
         suite("Tidy", []),

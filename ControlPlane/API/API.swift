@@ -126,14 +126,17 @@ public final class API: Sendable {
                 peer: request.peer, forwarded: request.headers.values("x-forwarded-for")
             ).host
             let caller = try await authenticate(request, route.access, client: client)
+            var standing: [(String, String)] = []
             if let limit = route.limit {
-                try limiter.take(limit, caller: caller == .nobody ? client : caller.actor)
+                standing = try limiter.take(limit, caller: caller == .nobody ? client : caller.actor)
             }
-            return try await once(
+            var reply = try await once(
                 route,
                 Call(
                     request: request, requestID: requestID, parameters: parameters, caller: caller,
                     client: client))
+            reply.headers += standing
+            return reply
         }
     }
 

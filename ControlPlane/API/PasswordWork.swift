@@ -18,7 +18,7 @@ final class PasswordWork: Sendable {
     private let line = Mutex(Line())
     private let queue = DispatchQueue(label: "passwords", attributes: .concurrent)
 
-    init(concurrent: Int = 2, maxWaiting: Int = 64) {
+    init(concurrent: Int = 2, maxWaiting: Int = 256) {
         self.concurrent = concurrent
         self.maxWaiting = maxWaiting
     }

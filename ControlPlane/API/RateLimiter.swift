@@ -14,9 +14,9 @@ public struct RateLimit: Sendable, Hashable {
     }
 
     /// Passwords are checked: each costs us a fifth of a second of a core.
-    public static let signIn = RateLimit("sign-in", quota: 120, window_s: 60)
-    /// Any other call with a credential.
-    public static let calls = RateLimit("calls", quota: 1200, window_s: 60)
+    public static let signIn = RateLimit("sign-in", quota: 300, window_s: 60)
+    /// Any other call with a credential: a program gone wild must not starve the others.
+    public static let calls = RateLimit("calls", quota: 60_000, window_s: 60)
     /// Credentials that were not good, per client address.
     public static let badCredentials = RateLimit("bad-credentials", quota: 300, window_s: 60)
 
@@ -75,9 +75,15 @@ struct RateCells {
 final class RateLimiter: Sendable {
     private let cells = Mutex(RateCells())
 
-    func take(_ limit: RateLimit, caller: String) throws(Problem) {
+    /// The fields that tell a caller where it stands.
+    @discardableResult
+    func take(_ limit: RateLimit, caller: String) throws(Problem) -> [(String, String)] {
         switch cells.withLock({ $0.take(limit, caller: caller, now: .now()) }) {
-        case .pass: return
+        case .pass(let remaining, let reset_s):
+            return [
+                ("RateLimit-Policy", limit.policyField),
+                ("RateLimit", limit.field(remaining: remaining, reset_s: reset_s)),
+            ]
         case .refuse(let retryAfter_s): throw .tooManyRequests(limit, retryAfter_s: retryAfter_s)
         }
     }

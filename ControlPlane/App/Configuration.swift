@@ -28,12 +28,12 @@ struct Configuration: Sendable {
         let baseDomain = settings.baseDomain()
         let signingKey = settings.signingKey()
         let operatorKey = settings.secret("OPERATOR_KEY")
-        if let operatorKey, operatorKey.utf8.count < 24 {
-            settings.reject("OPERATOR_KEY is too short: use at least 24 random characters")
+        if let operatorKey, operatorKey.utf8.count < 16 {
+            settings.reject("OPERATOR_KEY is too short: use at least 16 random characters")
         }
         let metricsToken = settings.secret("METRICS_TOKEN")
-        if let metricsToken, metricsToken.utf8.count < 16 {
-            settings.reject("METRICS_TOKEN is too short: use at least 16 random characters")
+        if let metricsToken, metricsToken.utf8.count < 8 {
+            settings.reject("METRICS_TOKEN is too short: use at least 8 random characters")
         }
         let proxies = settings.trustedProxies()
         regions = settings.regions(default: Self.defaultRegions)

@@ -105,14 +105,17 @@ enum ControlPlane {
     ) async {
         var isDone = false
         while !Task.isCancelled {
-            do {
+            do throws(StoreError) {
                 if !isDone {
                     for region in configured { try await store.ensureRegion(region.id, name: region.name) }
                     isDone = true
                 }
                 loads.follow(try await store.regionIDs())
+            } catch .unavailable(let reason) {
+                log.debug("regions cannot be read now: \(reason)")
             } catch {
-                log.debug("regions cannot be read now: \(error)")
+                log.error(
+                    "the database is not as expected: run minecart-control migrate", ["reason": "\(error)"])
             }
             try? await Task.sleep(for: isDone ? .seconds(3) : .seconds(1))
         }

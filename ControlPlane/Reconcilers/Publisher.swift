@@ -20,9 +20,12 @@ public actor Publisher {
     private var redisReturns = 0
     private var regions: [String] = []
     private var regionsRead: Instant?
+    private var changesRead = -1
+    private var outboxRead = Instant(nanoseconds: 0)
 
     /// At most this long after a change that no notification told of.
     private static let pause = Milliseconds(250)
+    private static let outboxInterval = Milliseconds.seconds(1)
     private static let regionsInterval = Milliseconds.seconds(2)
 
     public init(
@@ -39,12 +42,12 @@ public actor Publisher {
     public func run() async {
         var changes = 0
         while !Task.isCancelled {
-            await turn()
+            await turn(changes)
             changes = await watch.waitForAny(after: changes, timeout: Self.pause)
         }
     }
 
-    private func turn() async {
+    private func turn(_ changes: Int) async {
         guard let lease = leadership.current else {
             publications = [:]
             return
@@ -60,10 +63,19 @@ public actor Publisher {
         }
         do {
             try await readRegions()
-            for region in regions { try await serve(region, lease) }
+            // Most turns only keep the beacons going: the outbox is read when something was told of, and now and
+            // then in case a notification was lost.
+            let reads = changes != changesRead || Instant.now().since(outboxRead) >= Self.outboxInterval
+            for region in regions { try await serve(region, lease, reads: reads) }
+            if reads {
+                changesRead = changes
+                outboxRead = .now()
+            }
+        } catch StoreError.unavailable(let reason) {
+            log.debug("cannot read what changed: \(reason)")
         } catch {
-            // A lost lease or a database that is away: what was told stays true, the rest waits.
-            log.debug("cannot publish now: \(error)")
+            // The lease is lost, or something does not fit: begin again from the database.
+            log.warning("publishing begins again: \(error)")
             publications = [:]
         }
     }
@@ -74,12 +86,12 @@ public actor Publisher {
         regionsRead = .now()
     }
 
-    private func serve(_ region: String, _ lease: Lease) async throws {
+    private func serve(_ region: String, _ lease: Lease, reads: Bool) async throws {
         if publications[region] == nil {
             publications[region] = RegionPublication(try await store.regionSnapshot(region, as: lease))
         }
         guard var publication = publications[region] else { return }
-        let deltas = try await store.outbox(region, after: publication.rev, as: lease)
+        let deltas = reads ? try await store.outbox(region, after: publication.rev, as: lease) : []
         guard let messages = publication.advance(deltas) else {
             log.warning(
                 "revisions of a region do not follow each other: reading it again", ["region": region])
