@@ -101,7 +101,7 @@ import Testing
     @Test func tooManyBadCredentialsAreTurnedAway() async throws {
         let fixture = try await Fixture()
         for _ in 0..<RateLimit.badCredentials.quota {
-            try? fixture.api.limiter.take(.badCredentials, caller: "203.0.113.9")
+            _ = try? fixture.api.limiter.take(.badCredentials, caller: "203.0.113.9")
         }
         let answer = try await fixture.call("GET", "/v1/tunnels", as: "x", peer: "203.0.113.9:1")
         #expect(answer.status == 429)

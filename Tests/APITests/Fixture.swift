@@ -26,12 +26,15 @@ struct Fixture: Sendable {
     static let password = "correct horse battery"
     static let baseDomain = "mine.example"
 
-    init(url: String? = nil, connections: Int = 4) async throws {
+    /// A busy machine may take its time, except where a test is about that.
+    static let patient = PostgresTimeouts(connect: .seconds(30), work: .seconds(30))
+
+    init(url: String? = nil, timeouts: PostgresTimeouts = patient) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
         key = try SigningKey.generate()
         let start = Instant.now()
         loads = LoadBoard { start }
-        store = Store(pool: Pool(url: self.url, maxConnections: connections))
+        store = Store(pool: Pool(url: self.url, maxConnections: 4, timeouts: timeouts))
         let proxies = try #require(TrustedProxies("10.0.0.0/8"))
         api = API(
             settings: APISettings(
