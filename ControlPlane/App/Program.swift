@@ -1,5 +1,6 @@
 import CLinux
 import Core
+import IO
 import Postgres
 
 /// What the command line asks for.
@@ -18,7 +19,9 @@ enum Program {
         var settings = Settings.ofProcess()
         do {
             switch arguments.first ?? "serve" {
-            case "serve": try await ControlPlane.serve(Configuration(&settings))
+            case "serve":
+                ProcessLimits.raiseDescriptors()
+                try await ControlPlane.serve(Configuration(&settings))
             case "migrate": try await migrate(MigrateConfiguration(&settings))
             case "openapi": say(ControlPlane.openAPI + "\n")
             case "help", "-h", "--help": say(usage)

@@ -1,4 +1,5 @@
 import API
+import CLinux
 import Core
 import HTTP
 import IO
@@ -15,6 +16,7 @@ struct Servers: Sendable {
 
     static func start(_ api: API, at address: SocketAddress, on mailboxes: [Mailbox]) async throws -> Servers
     {
+        try checkFree(address)
         var servers: [Server] = []
         var bound = address
         for mailbox in mailboxes {
@@ -24,6 +26,18 @@ struct Servers: Sendable {
             bound = local
         }
         return Servers(address: bound, servers: servers)
+    }
+
+    /// Our listeners share their port, so that several loops can serve it; another process of ours would share it
+    /// too, unnoticed. A plain bind fails when anyone listens there.
+    private static func checkFree(_ address: SocketAddress) throws(SystemError) {
+        guard address.port != 0 else { return }
+        let socket = try SocketOptions.tcpSocket(ipv6: address.isIPv6)
+        let raw = socket.rawValue
+        SocketOptions.set(raw, SOL_SOCKET, SO_REUSEADDR, 1)
+        let failure = address.withSockaddr({ bind(raw, $0, $1) }) == 0 ? 0 : mc_errno()
+        _ = consume socket
+        guard failure == 0 else { throw SystemError("listen at \(address)", code: failure) }
     }
 
     private static func start(_ api: API, at address: SocketAddress, on mailbox: Mailbox) async throws -> (

@@ -75,7 +75,7 @@ public actor Publisher {
             log.debug("cannot read what changed: \(reason)")
         } catch {
             // The lease is lost, or something does not fit: begin again from the database.
-            log.warning("publishing begins again: \(error)")
+            if !Task.isCancelled { log.warning("publishing begins again: \(error)") }
             publications = [:]
         }
     }

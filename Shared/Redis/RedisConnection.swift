@@ -33,8 +33,8 @@ public final class RedisConnection {
 
     public func start() { perform(session.start(loop.now)) }
 
-    /// Sends a command; `done` is called once, on the loop, never from within this call's caller when it must wait.
-    /// Without a connection the command waits for one until `timeout`.
+    /// Sends a command; `done` is called once, on the loop. Without a connection the command waits for one until
+    /// `timeout`.
     public func command(
         _ arguments: [[UInt8]], timeout: Milliseconds = .seconds(1),
         _ done: @escaping (Result<RedisReply, RedisError>) -> Void
@@ -112,7 +112,10 @@ public final class RedisConnection {
                     return ended("no memory")
                 }
                 self.link = link
-                link.start(Stream(loop: loop, descriptor: descriptor, codec: codec, handler: link))
+                link.start(
+                    Stream(
+                        loop: loop, descriptor: descriptor, codec: codec,
+                        maxOutputBytes: limits.maxWaitingBytes, handler: link))
             } catch {
                 ended(error.reason)
             }

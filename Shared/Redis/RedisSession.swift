@@ -12,8 +12,9 @@ public enum RedisState: Sendable, Hashable {
 /// Numbers that bound a connection to Redis.
 public struct RedisLimits: Sendable {
     public var maxPendingCommands = 1024
-    public var maxWaitingBytes = 8 << 20
-    public var maxReplyBytes = 64 << 20
+    /// The largest thing we keep in Redis is the snapshot of a region: some 90 MiB for 100,000 tunnels.
+    public var maxWaitingBytes = 128 << 20
+    public var maxReplyBytes = 128 << 20
     public var connectTimeout = Milliseconds(1000)
     /// A subscriber that hears nothing for this long asks whether Redis is still there.
     public var quiet = Milliseconds(1000)
