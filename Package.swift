@@ -87,7 +87,9 @@ let package = Package(
                 "API", "Support",
             ]),
         suite("AppTests", ["API", "Core", "Crypto", "IO", "App"]),
-        suite("RelayTests", ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux"]),
+        suite(
+            "RelayTests",
+            ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux", "Support"]),
         suite("EndToEnd", ["Support"]),
         suite("Tidy", []),
         // Starts the private Postgres and Redis that the suites above talk to.

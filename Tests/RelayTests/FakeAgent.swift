@@ -10,7 +10,7 @@ import Wire
 
 /// An agent's link over real TLS, and the data connections it brings, step by step from the test's thread.
 final class FakeAgent {
-    private let relay: TestRelay
+    private let relay: any RelayUnderTest
     private let peer: Peer
     private let codec: TLSCodec
     private var plain = ByteBuffer()
@@ -20,11 +20,11 @@ final class FakeAgent {
     var answersPings = true
 
     /// Connects and says HELLO with this ticket, or only connects.
-    init(_ relay: TestRelay, ticket: String?) throws {
+    init(_ relay: some RelayUnderTest, ticket: String?) throws {
         self.relay = relay
         peer = try relay.player()
-        let context = try TLSClientContext(verify: .pinned(fingerprint: relay.context.tls.fingerprint))
-        codec = try context.codec(serverName: TestRelay.id)
+        let context = try TLSClientContext(verify: .pinned(fingerprint: relay.fingerprint))
+        codec = try context.codec(serverName: relay.rendezvous.relay)
         var wire: [UInt8] = []
         try codec.start(wire: &wire)
         try peer.send(wire)
@@ -116,7 +116,7 @@ final class FakeAgent {
         while true {
             let frame = try next()
             if case .open(let nonce, let rendezvous) = frame {
-                #expect(rendezvous == relay.context.relay.rendezvous)
+                #expect(rendezvous == relay.rendezvous)
                 return nonce
             }
             try take(frame)
@@ -127,21 +127,21 @@ final class FakeAgent {
         guard case .park(let nonces, let rendezvous) = frame else {
             throw TestFailure("\(frame) came instead of PARK or OPEN")
         }
-        #expect(rendezvous == relay.context.relay.rendezvous)
+        #expect(rendezvous == relay.rendezvous)
         parkNonces += nonces
     }
 
     // MARK: data connections
 
-    func dial(_ nonce: Nonce, relay id: String = TestRelay.id) throws -> Peer {
+    func dial(_ nonce: Nonce, relay id: String? = nil) throws -> Peer {
         let data = try relay.player()
-        try data.send(Preamble(relay: id, nonce: nonce).encode())
+        try data.send(Preamble(relay: id ?? relay.rendezvous.relay, nonce: nonce).encode())
         return data
     }
 
     /// Dials with a nonce for parking, and returns when the relay has parked the connection. The nonce that PARK
     /// brought in `up` has to be given.
-    func park(_ nonce: Nonce) throws -> Peer {
+    func park(_ nonce: Nonce, at relay: TestRelay) throws -> Peer {
         let before = relay.context.metrics.parked.current
         let data = try dial(nonce)
         relay.eventually("the connection was not parked") { relay.context.metrics.parked.current > before }

@@ -16,8 +16,9 @@ final class Peer: @unchecked Sendable {
     private var descriptor: Descriptor?
     static let deadline_s = 20
 
-    /// `receiveBuffer` in bytes makes a peer that is soon full.
-    init(to address: SocketAddress, receiveBuffer: Int32? = nil) throws {
+    /// `receiveBuffer` in bytes makes a peer that is soon full. `source` is the address to come from: each has
+    /// ports of its own.
+    init(to address: SocketAddress, receiveBuffer: Int32? = nil, from source: SocketAddress? = nil) throws {
         let raw = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard raw >= 0 else { throw SystemError.last("socket") }
         descriptor = Descriptor(owning: raw)
@@ -26,6 +27,10 @@ final class Peer: @unchecked Sendable {
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             var limit = timeval(tv_sec: Self.deadline_s, tv_usec: 0)
             setsockopt(raw, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+        }
+        if let source {
+            SocketOptions.set(raw, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
+            guard source.withSockaddr({ bind(raw, $0, $1) }) == 0 else { throw SystemError.last("bind") }
         }
         guard address.withSockaddr({ connect(raw, $0, $1) }) == 0 else { throw SystemError.last("connect") }
     }

@@ -13,7 +13,7 @@ struct PlayerTests {
             relay.assign("home")
             let agent = try FakeAgent(relay, ticket: relay.ticket("home"))
             #expect(try agent.next() == .welcome(.none))
-            let data = try agent.park(agent.nonceToPark())
+            let data = try agent.park(agent.nonceToPark(), at: relay)
             let player = try relay.player()
             let hello = isLogin ? Client.login("home") : Client.status("home")
             try player.send(hello)
@@ -167,7 +167,7 @@ struct PlayerTests {
             first.reset()
             let metrics = relay.context.metrics
             relay.eventually("the player's end was not noticed") { metrics.connections.current == 1 }
-            let data = try agent.park(nonce)
+            let data = try agent.park(nonce, at: relay)
             let second = try relay.player()
             try second.send(Client.login("home"))
             _ = try data.readStart()
@@ -182,7 +182,7 @@ struct PlayerTests {
             let agent = try FakeAgent(relay, ticket: relay.ticket("home"))
             // It never answers START.
             #expect(try agent.next() == .welcome(.none))
-            let silent = try agent.park(agent.nonceToPark())
+            let silent = try agent.park(agent.nonceToPark(), at: relay)
             let player = try relay.player()
             try player.send(Client.login("home"))
             let data = try agent.dial(agent.nonceToOpen())

@@ -54,7 +54,7 @@ struct StrangerTests {
             relay.assign("home")
             let agent = try FakeAgent(relay, ticket: relay.ticket("home"))
             #expect(try agent.next() == .welcome(.none))
-            let data = try agent.park(agent.nonceToPark())
+            let data = try agent.park(agent.nonceToPark(), at: relay)
             try data.send([2, 0, 0])
             #expect(try data.readToEnd().isEmpty)
             let metrics = relay.context.metrics

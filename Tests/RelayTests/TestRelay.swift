@@ -8,9 +8,21 @@ import Wire
 
 @testable import Relay
 
+/// What players and agents know of a relay.
+protocol RelayUnderTest: Sendable {
+    var address: SocketAddress { get }
+    /// Of its certificate.
+    var fingerprint: String { get }
+    var rendezvous: Rendezvous { get }
+}
+
+extension RelayUnderTest {
+    func player() throws -> Peer { try Peer(to: address) }
+}
+
 /// A relay in this process, on a free loopback port, whose control plane is the test: it assigns tunnels and signs
 /// tickets.
-final class TestRelay: Sendable {
+final class TestRelay: RelayUnderTest {
     static let id = "rly_test"
     static let region = "eu"
 
@@ -110,7 +122,8 @@ final class TestRelay: Sendable {
 
     // MARK: looking in
 
-    func player() throws -> Peer { try Peer(to: address) }
+    var fingerprint: String { context.tls.fingerprint }
+    var rendezvous: Rendezvous { context.relay.rendezvous }
 
     /// Returns once every loop has done what it had been told before.
     func settle() {
