@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from stack import ROOT, is_running, processes_naming
@@ -22,9 +23,11 @@ class DemoTests(unittest.TestCase):
 
     def demo(self, *options):
         command = [ROOT / "infra/demo", "--no-build", *options]
-        return subprocess.Popen(
+        demo = subprocess.Popen(
             command, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
+        self.addCleanup(demo.terminate)
+        return demo
 
     def started(self):
         """The process ids that the running demo has noted."""
@@ -47,6 +50,9 @@ class DemoTests(unittest.TestCase):
     def end_when(self, pattern, ending):
         """Starts the demo, ends it once a line matches, checks that nothing is left; answers with all it said."""
         demo = self.demo()
+        watchdog = threading.Timer(180, demo.kill)
+        watchdog.start()
+        self.addCleanup(watchdog.cancel)
         said, started = [], []
         for line in demo.stdout:
             said.append(line)
@@ -54,9 +60,10 @@ class DemoTests(unittest.TestCase):
                 started = self.started()
                 ending(demo)
                 break
-        said += list(demo.stdout)
+        if not demo.stdout.closed:
+            said += list(demo.stdout)
+            demo.stdout.close()
         demo.wait(60)
-        demo.stdout.close()
         self.assertNotEqual(demo.returncode, 0)
         self.assertGreater(len(started), 1, "".join(said))
         self.assert_nothing_is_left(started)
@@ -66,6 +73,13 @@ class DemoTests(unittest.TestCase):
         # The terminal sends Ctrl-C to the whole foreground group.
         said = self.end_when(r"Press Ctrl-C", lambda demo: os.killpg(demo.pid, signal.SIGINT))
         self.assertIn("curl", said)
+
+    def test_a_closed_terminal_ends_everything_too(self):
+        def hang_up(demo):
+            demo.stdout.close()
+            os.killpg(demo.pid, signal.SIGHUP)
+
+        self.end_when(r"Press Ctrl-C", hang_up)
 
     def test_a_kill_while_it_starts_ends_everything_too(self):
         self.end_when(r"the control plane answers", lambda demo: demo.terminate())

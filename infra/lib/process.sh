@@ -91,7 +91,8 @@ group_pid=
 
 run_group() {
     local result=0
-    setsid "$@" &
+    # A background job of a script starts with Ctrl-C ignored, which its own traps could not undo.
+    setsid env --default-signal=INT,QUIT "$@" &
     group_pid=$!
     wait "$group_pid" || result=$?
     group_pid=
