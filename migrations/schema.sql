@@ -145,6 +145,8 @@ CREATE TABLE placements (
     region_id text NOT NULL REFERENCES regions,
     generation bigint NOT NULL CHECK (generation > 0),
     session text,
+    -- The last sessions that another one took over from: they do not get the tunnel back.
+    replaced_sessions text[] NOT NULL DEFAULT '{}',
     agent_key_id text REFERENCES agent_keys,
     owner_relay_id text REFERENCES relays,
     standby_relay_id text REFERENCES relays,

@@ -19,6 +19,7 @@ extension Problem {
         case .labelTaken: self = .conflict("name-taken", Self.sentence(error.description))
         case .plan: self = Problem(403, "plan-limit", Self.sentence(error.description))
         case .suspended: self = Problem(403, "suspended", Self.sentence(error.description))
+        case .sessionReplaced: self = .conflict("session-replaced", Self.sentence(error.description))
         case .noRelay: self = .unavailable(Self.sentence(error.description), retryAfter_s: 2)
         case .emailTaken: self = .conflict("email-taken", Self.sentence(error.description))
         case .database: return nil

@@ -14,7 +14,7 @@ public struct PlacementView: Sendable, Hashable {
 extension Store {
     /// Places a tunnel for an agent session: placement, revision and outbox row in one transaction. The session that
     /// has the placement gets it again, unless its relay is excluded or takes no placements any more; another
-    /// session takes it over under the next generation.
+    /// session takes it over under the next generation, and the one before does not get it back.
     ///
     /// `choose` picks one of the relays that take placements; it runs again when the transaction does. nil when the
     /// account has no such tunnel or the key is revoked.
@@ -32,6 +32,7 @@ extension Store {
                 try tx.query("UPDATE regions SET rev = rev - 1 WHERE id = $1", place.region)
                 return place.view(kept)
             }
+            if try tx.wasReplaced(session, at: tunnel) { throw StoreError.sessionReplaced }
             let candidates = try tx.candidates(inRegion: place.region)
             guard let relay = choose(candidates.map(\.id)).flatMap({ id in candidates.first { $0.id == id } })
             else {
@@ -43,6 +44,10 @@ extension Store {
                 VALUES ($1, $2, 1, $3, $4, $5)
                 ON CONFLICT (tunnel_id) DO UPDATE SET
                     generation = placements.generation + 1, session = excluded.session,
+                    replaced_sessions = CASE
+                        WHEN placements.session = excluded.session OR placements.session IS NULL
+                        THEN placements.replaced_sessions
+                        ELSE (ARRAY[placements.session] || placements.replaced_sessions)[1:16] END,
                     agent_key_id = excluded.agent_key_id, owner_relay_id = excluded.owner_relay_id,
                     standby_relay_id = NULL,
                     previous_relay_id = CASE
@@ -108,6 +113,15 @@ extension Transaction {
             ).first
         else { return nil }
         return (try row["generation"], try RelayInfo(row))
+    }
+
+    /// The newest session has the tunnel: one that lost it while it was away must not take it back.
+    fileprivate mutating func wasReplaced(_ session: String, at tunnel: TunnelID) throws(PostgresError)
+        -> Bool
+    {
+        try query(
+            "SELECT 1 FROM placements WHERE tunnel_id = $1 AND $2 = ANY (replaced_sessions)", tunnel, session
+        ).first != nil
     }
 
     /// Relays that take placements; draining ones only when there is no other.

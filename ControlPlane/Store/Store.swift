@@ -42,6 +42,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     case labelTaken(String)
     case plan(Plan.Refusal)
     case suspended
+    /// Another session of the agent took the tunnel over.
+    case sessionReplaced
     /// No relay of the region takes placements.
     case noRelay(region: String)
     case emailTaken
@@ -70,6 +72,7 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .plan(.chosenName):
             "your plan has generated names only: leave the name out or take a larger plan"
         case .suspended: "the account or tunnel is suspended: see your bill or ask support"
+        case .sessionReplaced: "another agent session has taken this tunnel over, and the newest one wins"
         case .noRelay(let region): "no relay of region \(region) is ready: try again in a moment"
         case .emailTaken: "there is a user with this e-mail address"
         case .leaseLost: "another process leads"

@@ -59,6 +59,18 @@ import Wire
         #expect(second.generation == 2)
     }
 
+    @Test func aSessionThatWasTakenOverDoesNotGetTheTunnelBack() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        _ = try await fixture.place(tunnel.id, "s1")
+        _ = try await fixture.place(tunnel.id, "s2")
+        let head = try await fixture.head()
+        await #expect(throws: StoreError.sessionReplaced) { try await fixture.place(tunnel.id, "s1") }
+        #expect(try await fixture.head() == head)
+        #expect(try await fixture.place(tunnel.id, "s2")?.generation == 2)
+        #expect(try await fixture.place(tunnel.id, "s3")?.generation == 3)
+    }
+
     @Test func anExcludedRelayIsLeftAndRememberedAsPreviousOwner() async throws {
         let fixture = try await Fixture()
         let tunnel = try await fixture.tunnel()
