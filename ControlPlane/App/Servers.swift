@@ -16,40 +16,26 @@ struct Servers: Sendable {
 
     static func start(_ api: API, at address: SocketAddress, on mailboxes: [Mailbox]) async throws -> Servers
     {
-        try checkFree(address)
+        let claim = try PortClaim(address)
+        defer { withExtendedLifetime(claim) {} }
         var servers: [Server] = []
-        var bound = address
         for mailbox in mailboxes {
-            let (server, local) = try await start(api, at: bound, on: mailbox)
+            let server = try await start(api, at: claim.address, on: mailbox)
             servers.append(Server(mailbox: mailbox, server: server))
-            // With port 0 the first chooses for all.
-            bound = local
         }
-        return Servers(address: bound, servers: servers)
+        return Servers(address: claim.address, servers: servers)
     }
 
-    /// Our listeners share their port, so that several loops can serve it; another process of ours would share it
-    /// too, unnoticed. A plain bind fails when anyone listens there.
-    private static func checkFree(_ address: SocketAddress) throws(SystemError) {
-        guard address.port != 0 else { return }
-        let socket = try SocketOptions.tcpSocket(ipv6: address.isIPv6)
-        let raw = socket.rawValue
-        SocketOptions.set(raw, SOL_SOCKET, SO_REUSEADDR, 1)
-        let failure = address.withSockaddr({ bind(raw, $0, $1) }) == 0 ? 0 : mc_errno()
-        _ = consume socket
-        guard failure == 0 else { throw SystemError("listen at \(address)", code: failure) }
-    }
-
-    private static func start(_ api: API, at address: SocketAddress, on mailbox: Mailbox) async throws -> (
-        LoopBound<HTTPServer>, SocketAddress
-    ) {
+    private static func start(_ api: API, at address: SocketAddress, on mailbox: Mailbox) async throws
+        -> LoopBound<HTTPServer>
+    {
         try await withCheckedThrowingContinuation { continuation in
             mailbox.post { loop in
                 do throws(SystemError) {
                     let server = try HTTPServer(
                         loop: loop, address: address, bodyLimit: { api.maxBodyBytes($0) },
                         handler: { api.serve($0, $1) })
-                    continuation.resume(returning: (LoopBound(server, loop), server.localAddress))
+                    continuation.resume(returning: LoopBound(server, loop))
                 } catch {
                     continuation.resume(throwing: error)
                 }

@@ -93,18 +93,27 @@ public final class Listener: Source {
 
 /// Settles the port of an address before any loop listens there: several listeners may then share what "port 0"
 /// became. To be let go when they do.
+///
+/// Listeners share their port (SO_REUSEPORT), so another process of ours could share it too, unnoticed: a port
+/// where anybody listens is refused first, which a plain bind tells.
 public final class PortClaim {
     public let address: SocketAddress
     private let descriptor: Descriptor
 
     public init(_ wanted: SocketAddress) throws(SystemError) {
-        let socket = try SocketOptions.tcpSocket(ipv6: wanted.isIPv6)
+        if wanted.port != 0 { _ = try Self.bound(wanted, shared: false) }
+        let socket = try Self.bound(wanted, shared: true)
+        address = SocketAddress.local(of: socket.rawValue) ?? wanted
+        descriptor = consume socket
+    }
+
+    private static func bound(_ address: SocketAddress, shared: Bool) throws(SystemError) -> Descriptor {
+        let socket = try SocketOptions.tcpSocket(ipv6: address.isIPv6)
         let raw = socket.rawValue
         SocketOptions.set(raw, SOL_SOCKET, SO_REUSEADDR, 1)
-        SocketOptions.set(raw, SOL_SOCKET, SO_REUSEPORT, 1)
-        if wanted.isIPv6 { SocketOptions.set(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
-        guard wanted.withSockaddr({ bind(raw, $0, $1) }) == 0 else { throw .last("bind \(wanted)") }
-        address = SocketAddress.local(of: raw) ?? wanted
-        descriptor = consume socket
+        if shared { SocketOptions.set(raw, SOL_SOCKET, SO_REUSEPORT, 1) }
+        if address.isIPv6 { SocketOptions.set(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+        guard address.withSockaddr({ bind(raw, $0, $1) }) == 0 else { throw .last("listen at \(address)") }
+        return socket
     }
 }
