@@ -229,22 +229,22 @@ struct LinkTests {
         }
     }
 
-    @Test func aTicketCountsWhileTheAssignmentIsLate() throws {
-        try TestRelay.with { relay in
-            let agent = try FakeAgent.up(relay, "home", limits: Limits(players: 9))
-            // Two seconds are given to the assignment.
-            let start = Instant.now()
-            while Instant.now().since(start) < .seconds(20) {
-                let player = try relay.player()
-                try player.send(Client.login("home"))
-                if relay.context.routes.find("home.eu.example.org", relay: TestRelay.id).isHere { break }
-                #expect(try Client.kick(player.readToEnd()).hasPrefix("No server is called"))
-            }
-            #expect(Instant.now().since(start) >= Milliseconds(1900))
-            let player = try relay.player()
-            try player.send(Client.login("home"))
-            _ = try agent.nonceToOpen()
+    @Test func aTicketCountsWhenTheAssignmentIsTwoSecondsLate() {
+        let routes = Routes()
+        let start = Instant(nanoseconds: 1_000_000_000)
+        routes.linkUp(
+            Ticket(
+                relay: TestRelay.id, tunnel: "t-home", account: "acc_1", session: "ses_1", generation: 1,
+                region: TestRelay.region, hostnames: ["home.eu.example.org"], limits: .none,
+                issuedAt: WallTime(seconds: 0)), now: start)
+        func isHere(after milliseconds: Int) -> Bool {
+            routes.find("home.eu.example.org", relay: TestRelay.id, now: start + Milliseconds(milliseconds))
+                .isHere
         }
+        #expect(!isHere(after: 1999))
+        #expect(isHere(after: 2000))
+        routes.linkDown(tunnel: "t-home")
+        #expect(!isHere(after: 2000))
     }
 
     @Test func aDrainSendsLinksAwayAndKeepsPlayers() throws {
