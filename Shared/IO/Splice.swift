@@ -77,7 +77,12 @@ public final class Splice {
     }
 
     fileprivate func directionEnded() {
-        if left.isFinished && right.isFinished { end() }
+        if left.isFinished && right.isFinished { endSoon() }
+    }
+
+    /// At the end of the turn: a side asks for it from within its own work, and ending lets both sides go.
+    fileprivate func endSoon() {
+        loop.atEndOfTurn { [self] in end() }
     }
 
     fileprivate func end() {
@@ -282,7 +287,7 @@ private final class SpliceSide: Source {
     }
 
     private func failed() -> Bool {
-        splice?.end()
+        splice?.endSoon()
         return false
     }
 
