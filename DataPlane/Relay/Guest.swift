@@ -12,6 +12,9 @@ final class Guest: StreamHandler {
     private var stream: IO.Stream?
     private var deadline: TimerID?
     private var quietTimer: TimerID?
+    /// Set while a known player waits for their tunnel's assignment.
+    private var assignmentTimer: TimerID?
+    private static let assignmentPause = Milliseconds(50)
     private static let maxFirstBytes = 4096
 
     private var loop: EventLoop { relayLoop.loop }
@@ -111,6 +114,7 @@ final class Guest: StreamHandler {
     // MARK: players
 
     private func readFirstPacket(_ stream: IO.Stream, quiet: Bool) {
+        guard assignmentTimer == nil else { return }
         if let quietTimer { loop.cancel(quietTimer) }
         quietTimer = nil
         switch stream.input.withSpan({ FirstPacket.read($0, quiet: quiet) }) {
@@ -149,6 +153,12 @@ final class Guest: StreamHandler {
         case .unknown: answer(stream, greeting, .unknownName, name: name.text)
         case .suspended: answer(stream, greeting, .suspended, name: name.label)
         case .unplaced: answer(stream, greeting, .agentAway, name: name.label)
+        case .soon:
+            assignmentTimer = loop.schedule(after: Self.assignmentPause) { [weak self] in
+                guard let self, let stream = self.stream else { return }
+                self.assignmentTimer = nil
+                self.route(stream, greeting, serverAddress: serverAddress)
+            }
         case .elsewhere: answer(stream, greeting, .elsewhere, name: name.label)
         case .here(let tunnel, let limits):
             guard let door = context.door(forTunnel: tunnel), let moved = move(stream) else {

@@ -10,6 +10,8 @@ final class Routes: Sendable {
         case elsewhere
         /// The name exists, no agent has taken a placement.
         case unplaced
+        /// A link that is here brought the name, its assignment is on the way: ask again in a moment.
+        case soon
         case suspended
         case unknown
     }
@@ -45,10 +47,11 @@ final class Routes: Sendable {
                 }
                 return assignment.owner == nil ? .unplaced : .elsewhere
             }
-            guard let tunnel = state.linkByHostname[hostname], let local = state.links[tunnel],
-                now.since(local.since) >= Self.provisionalAfter
-            else { return .unknown }
-            return .here(tunnel: tunnel, local.ticket.limits)
+            guard let tunnel = state.linkByHostname[hostname], let local = state.links[tunnel] else {
+                return .unknown
+            }
+            let isLate = now.since(local.since) >= Self.provisionalAfter
+            return isLate ? .here(tunnel: tunnel, local.ticket.limits) : .soon
         }
     }
 

@@ -229,6 +229,17 @@ struct LinkTests {
         }
     }
 
+    @Test func aPlayerWhoComesBeforeTheAssignmentWaitsForIt() throws {
+        try TestRelay.with { relay in
+            let agent = try FakeAgent.up(relay, "home")
+            let player = try relay.player()
+            try player.send(Client.login("home"))
+            relay.assign("home")
+            let data = try agent.dial(agent.nonceToOpen())
+            #expect(try data.readStart().routingName == "home.eu.example.org")
+        }
+    }
+
     @Test func aTicketCountsWhenTheAssignmentIsTwoSecondsLate() {
         let routes = Routes()
         let start = Instant(nanoseconds: 1_000_000_000)
