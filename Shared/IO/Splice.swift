@@ -85,7 +85,7 @@ public final class Splice {
         loop.atEndOfTurn { [self] in end() }
     }
 
-    fileprivate func end() {
+    private func end() {
         guard let onEnd = onEnd.take() else { return }
         if let check { loop.cancel(check) }
         let report = SpliceReport(bytesToRight: left.bytes, bytesToLeft: right.bytes)
