@@ -90,7 +90,7 @@ let package = Package(
         suite(
             "RelayTests",
             ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux", "Support"]),
-        suite("EndToEnd", ["Support"]),
+        suite("EndToEnd", ["Core", "Crypto", "IO", "CLinux", "Support"]),
         suite("Tidy", []),
         // Starts the private Postgres and Redis that the suites above talk to.
         room("Support", "Tests/Support", ["Core", "Postgres", "CLinux"]),

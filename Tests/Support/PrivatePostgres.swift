@@ -76,6 +76,20 @@ public final class PrivatePostgres: Sendable {
         server.withLock { $0 = started }
     }
 
+    /// Stops all of the server's processes where they stand: connections stay open and get no answer.
+    public func freeze() throws(SupportError) { try signalProcesses(SIGSTOP) }
+
+    public func thaw() throws(SupportError) { try signalProcesses(SIGCONT) }
+
+    private func signalProcesses(_ number: Int32) throws(SupportError) {
+        guard let pid = Files.read(folder + "/data/postmaster.pid")?.split(separator: "\n").first,
+            let postmaster = pid_t(pid)
+        else { throw SupportError("\(folder)/data/postmaster.pid cannot be read") }
+        // The postmaster first, so that it starts no others meanwhile.
+        kill(postmaster, number)
+        for child in Processes.children(of: postmaster) { kill(child, number) }
+    }
+
     public func url(database: String) -> String { "postgresql://minecart@127.0.0.1:\(port)/\(database)" }
 
     /// A copy of a database nobody is connected to.

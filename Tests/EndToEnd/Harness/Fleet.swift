@@ -1,0 +1,334 @@
+import CLinux
+import Core
+import Crypto
+import Support
+import Synchronization
+
+/// A whole Minecart of real programs on loopback: a database and a Redis of its own, one control plane, relays.
+final class Fleet: Sendable {
+    /// What only the parts may know.
+    struct Secrets: Sendable {
+        let signingKey = Base64URL.encode(SecureRandom.bytes(32))
+        let operatorKey = TypedKey.generate(prefix: .operator).text
+        let databasePassword = Fleet.password()
+        let controlRedisPassword = Fleet.password()
+        let relayRedisPassword = Fleet.password()
+    }
+
+    let folder: String
+    let secrets = Secrets()
+    let redis: PrivateRedis
+    let controlPort: Int
+    private let databaseURL: String
+    private let state: Mutex<State>
+    /// Removes the folder when this process ends, however it ends.
+    private let folderKeeper: ChildProcess
+
+    private struct State: Sendable {
+        var control: Part?
+        var controls = 0
+        var relays: [Relay] = []
+        var parts: [Part] = []
+        var accounts: [Account] = []
+    }
+
+    struct Relay: Sendable {
+        let id: String
+        let region: String
+        let key: String
+        /// Where players and agents come in.
+        let port: Int
+        let httpPort: Int
+        let part: Part
+    }
+
+    static let baseDomain = "play.test"
+
+    /// Without `postgres` the database is one on the server that all tests share.
+    init(relays: [String] = ["eu"], postgres: PrivatePostgres? = nil) async throws {
+        folder = try Files.temporaryFolder("fleet")
+        folderKeeper = try ChildProcess(
+            command: "sleep infinity", endSignal: "TERM", log: "/dev/null", remove: folder)
+        let plainURL =
+            if let postgres { try await postgres.createDatabase() } else {
+                try await PrivatePostgres.createDatabase()
+            }
+        databaseURL = plainURL.replacing("minecart@", with: "minecart:\(secrets.databasePassword)@")
+        redis = try Self.redis(secrets, folder)
+        controlPort = try Files.freePort()
+        state = Mutex(State())
+        // Applied already where the database is a copy of the tests' template; saying so again must be harmless.
+        let migrate = try Part(
+            "migrate", program: "minecart-control", ["migrate"], environment: controlEnvironment,
+            folder: folder)
+        guard try migrate.waitForEnd() == .code(0) else { throw Trouble("migrate failed:\n\(migrate.log)") }
+        try startControl()
+        for region in relays { try addRelay(region) }
+    }
+
+    deinit {
+        for part in parts { part.kill() }
+        redis.end()
+        folderKeeper.end()
+    }
+
+    /// Users as in production: relays may read assignments and write their load, nothing else.
+    private static func redis(_ secrets: Secrets, _ folder: String) throws -> PrivateRedis {
+        try Files.write(
+            """
+            user default off
+            user control on >\(secrets.controlRedisPassword) ~* &* +@all
+            user relay on >\(secrets.relayRedisPassword) resetkeys resetchannels -@all \
+            %R~snapshot:* ~load:* ~heartbeat:* &assignments:* \
+            +ping +hello +auth +select +client +quit +get +set +expire +zadd +zrem +del +subscribe +unsubscribe \
+            (resetkeys resetchannels -@all &load:* +publish)
+
+            """, to: folder + "/redis.acl")
+        return try PrivateRedis(arguments: ["--aclfile", folder + "/redis.acl"])
+    }
+
+    static func password() -> String {
+        String(decoding: (0..<24).map { _ in Base62.alphabet[SecureRandom.below(62)] }, as: UTF8.self)
+    }
+
+    // MARK: the control plane
+
+    private var controlEnvironment: [String: String] {
+        [
+            "DATABASE_URL": databaseURL,
+            "REDIS_URL": "redis://control:\(secrets.controlRedisPassword)@127.0.0.1:\(redis.port)",
+            "HTTP_HOST": "127.0.0.1", "PORT": "\(controlPort)", "CONTROL_URL": controlURL,
+            "BASE_DOMAIN": Self.baseDomain, "SIGNING_KEY": secrets.signingKey,
+            "OPERATOR_KEY": secrets.operatorKey, "MIGRATIONS_DIR": Files.root + "/migrations",
+            "MAIL_LOG": folder + "/mail.log", "LOG_LEVEL": "debug",
+        ]
+    }
+
+    var controlURL: String { "http://127.0.0.1:\(controlPort)" }
+
+    var control: Part {
+        get throws {
+            guard let part = state.withLock({ $0.control }) else { throw Trouble("no control plane runs") }
+            return part
+        }
+    }
+
+    func startControl() throws {
+        let number = state.withLock { state in
+            state.controls += 1
+            return state.controls
+        }
+        let part = try Part(
+            "control-\(number)", program: "minecart-control", ["serve"], environment: controlEnvironment,
+            folder: folder)
+        state.withLock { $0.control = part }
+        try eventuallyWorks("the control plane is ready") {
+            if let end = part.end { throw Trouble("it ended (\(end)):\n\(part.log)") }
+            guard try ask("GET", "/readyz", within: .seconds(5)).status == 200 else {
+                throw Trouble("/readyz says no")
+            }
+        }
+    }
+
+    /// Ends it as a deploy does, and waits until it has ended.
+    func stopControl() throws {
+        guard let part = state.withLock({ $0.control.take() }) else { return }
+        state.withLock { $0.parts.append(part) }
+        let end = try part.stop()
+        guard end == .code(0) else { throw Trouble("the control plane ended with \(end):\n\(part.log)") }
+    }
+
+    func ask(
+        _ method: String, _ path: String, key: String? = nil, _ json: JSON? = nil,
+        within limit: Milliseconds = patience
+    ) throws -> WebAnswer {
+        try WebAnswer.ask(port: controlPort, method, path, key: key, json, within: limit)
+    }
+
+    /// An answer of another status throws with what the answer says.
+    func call(
+        _ method: String, _ path: String, key: String?, _ json: JSON? = nil, expect status: Int
+    ) throws -> JSON {
+        let answer = try ask(method, path, key: key, json)
+        guard answer.status == status else {
+            throw Trouble("\(method) \(path) answered \(answer.status) instead of \(status): \(answer.text)")
+        }
+        return answer.json
+    }
+
+    // MARK: relays
+
+    var relays: [Relay] { state.withLock { $0.relays } }
+
+    func relay(_ id: String) throws -> Relay {
+        guard let relay = relays.first(where: { $0.id == id }) else {
+            throw Trouble("no relay \(id) was started")
+        }
+        return relay
+    }
+
+    @discardableResult
+    func addRelay(_ region: String) throws -> Relay {
+        let number = relays.count + 1
+        let key = try call(
+            "POST", "/v1/ops/relay-keys", key: secrets.operatorKey, ["region": .string(region)], expect: 201)
+        guard let key = key["key"]?.stringValue else { throw Trouble("no relay key came") }
+        let id = "rly_" + Self.password().prefix(22)
+        let stateFolder = "\(folder)/relay-\(number)"
+        guard mkdir(stateFolder, 0o700) == 0 else { throw Trouble("mkdir \(stateFolder) failed") }
+        let part = try Part(
+            "relay-\(number)", program: "minecart-relay", [],
+            environment: [
+                "RELAY_ID": id, "RELAY_KEY": key, "REGION": region, "RELAY_LISTEN": "127.0.0.1:0",
+                "HTTP_HOST": "127.0.0.1", "PORT": "0", "CONTROL_URL": controlURL,
+                "REDIS_URL": "redis://relay:\(secrets.relayRedisPassword)@127.0.0.1:\(redis.port)",
+                "BASE_DOMAIN": Self.baseDomain, "STATE_DIR": stateFolder, "LOG_LEVEL": "debug",
+            ], folder: folder)
+        func port(_ mark: String) throws -> Int {
+            guard let port = Endpoint(try part.logged(mark))?.port else {
+                throw Trouble("\(mark) has no port")
+            }
+            return port
+        }
+        let relay = Relay(
+            id: id, region: region, key: key, port: try port(" listen="), httpPort: try port(" http="),
+            part: part)
+        state.withLock { $0.relays.append(relay) }
+        try eventuallyWorks("relay \(number) is ready") {
+            guard try WebAnswer.ask(port: relay.httpPort, "GET", "/readyz").status == 200 else {
+                throw Trouble("/readyz says no")
+            }
+        }
+        return relay
+    }
+
+    /// What the control plane thinks of it.
+    func operatorsView(of relay: Relay) throws -> JSON {
+        let list = try call("GET", "/v1/ops/relays", key: secrets.operatorKey, expect: 200)
+        guard let row = list["data"]?.arrayValue?.first(where: { $0["id"]?.stringValue == relay.id }) else {
+            throw Trouble("the control plane does not list relay \(relay.id)")
+        }
+        return row
+    }
+
+    /// A number from a relay's /metrics.
+    func metric(_ name: String, of relay: Relay) throws -> Int {
+        let text = try WebAnswer.ask(port: relay.httpPort, "GET", "/metrics").text
+        let line = text.split(separator: "\n").first { $0.hasPrefix(name + " ") || $0.hasPrefix(name + "{") }
+        guard let value = line?.split(separator: " ").last.flatMap({ Int($0) }) else {
+            throw Trouble("there is no metric \(name):\n\(text)")
+        }
+        return value
+    }
+
+    // MARK: Redis
+
+    /// Runs a command as the control plane's user and gives back the raw answer's first line.
+    @discardableResult
+    func askRedis(_ command: String) throws -> String {
+        let connection = try Connection(to: redis.port)
+        try connection.send(
+            Array("AUTH control \(secrets.controlRedisPassword)\r\n\(command)\r\nQUIT\r\n".utf8))
+        let lines = String(decoding: try connection.receiveToEnd(), as: UTF8.self).split(separator: "\r\n")
+        guard lines.count >= 2, lines[0] == "+OK" else { throw Trouble("Redis answered \(lines)") }
+        return String(lines[1])
+    }
+
+    // MARK: accounts
+
+    /// As a person does it: sign up, sign in, make an agent key.
+    func signUp() throws -> Account {
+        let email = "\(Self.password().lowercased())@example.com"
+        let person: JSON = ["email": .string(email), "password": .string(Self.password())]
+        _ = try call("POST", "/v1/users", key: nil, person, expect: 202)
+        let session = try call("POST", "/v1/sessions", key: nil, person, expect: 201)
+        guard let token = session["access_token"]?.stringValue else { throw Trouble("no access token came") }
+        let made = try call("POST", "/v1/agent-keys", key: token, ["name": "home"], expect: 201)
+        guard let id = made["id"]?.stringValue, let agentKey = made["key"]?.stringValue else {
+            throw Trouble("no agent key came")
+        }
+        let account = Account(
+            email: email, password: person["password"]?.stringValue ?? "", key: token,
+            refreshToken: session["refresh_token"]?.stringValue ?? "", agentKey: agentKey, agentKeyID: id)
+        state.withLock { $0.accounts.append(account) }
+        return account
+    }
+
+    /// Everybody who signed up, oldest first.
+    var accounts: [Account] { state.withLock { $0.accounts } }
+
+    // MARK: agents
+
+    /// Starts an agent in front of `home`; more arguments behind.
+    func startAgent(_ account: Account, home: Int, _ arguments: [String] = []) throws -> Agent {
+        try startAgent(
+            ["--local", "127.0.0.1:\(home)"] + arguments, environment: ["MINECART_KEY": account.agentKey])
+    }
+
+    func startAgent(_ arguments: [String], environment: [String: String]) throws -> Agent {
+        let number = state.withLock { $0.parts.count + 1 }
+        let part = try Part(
+            "agent-\(number)", program: "minecart", ["up", "--json", "--control", controlURL] + arguments,
+            environment: environment, folder: folder)
+        state.withLock { $0.parts.append(part) }
+        return Agent(part: part, fleet: self)
+    }
+
+    /// A new account with a tunnel in `region` that an agent serves.
+    func newTunnel(
+        home: HomeServer, region: String = "eu", _ arguments: [String] = []
+    ) throws -> (account: Account, agent: Agent, tunnel: Tunnel) {
+        let account = try signUp()
+        let agent = try startAgent(account, home: home.port, ["--region", region] + arguments)
+        return (account, agent, try agent.waitForTunnel(status: home.status))
+    }
+
+    /// Tunnels on two relays of a region that has exactly two.
+    func tunnelsOnTwoRelays(
+        home: HomeServer
+    ) throws -> [(account: Account, agent: Agent, tunnel: Tunnel)] {
+        let first = try newTunnel(home: home)
+        // Placement goes by load, which is the relays' own word: a few tries are fair.
+        for _ in 0..<8 {
+            let second = try newTunnel(home: home)
+            if second.tunnel.relay.id != first.tunnel.relay.id { return [first, second] }
+        }
+        throw Trouble("nine tunnels went to the same relay of two")
+    }
+
+    // MARK: when something fails
+
+    /// Every program that was started here, ended ones included.
+    var parts: [Part] {
+        state.withLock { state in
+            (state.control.map { [$0] } ?? []) + state.relays.map(\.part) + state.parts
+        }
+    }
+
+    /// Every part's last words.
+    var lastWords: String {
+        parts.map { part in
+            let lines = (part.output + part.log).split(separator: "\n").suffix(40).joined(separator: "\n")
+            return "--- \(part.name) (\(part.end.map { "\($0)" } ?? "runs"))\n\(lines)"
+        }.joined(separator: "\n")
+    }
+}
+
+/// Someone who signed up.
+struct Account: Sendable {
+    let email: String
+    let password: String
+    /// The access token.
+    let key: String
+    let refreshToken: String
+    let agentKey: String
+    let agentKeyID: String
+}
+
+/// Where a tunnel's players are brought in.
+struct Tunnel: Sendable {
+    let hostname: String
+    let relay: Fleet.Relay
+
+    var port: Int { relay.port }
+}

@@ -1,0 +1,72 @@
+import CLinux
+import Core
+import Testing
+
+extension Broken {
+    @Test func aRelayThatIsKilledCostsOnlyItsOwnPlayers() async throws {
+        try await withFleet(relays: ["eu", "eu"]) { fleet in
+            let home = try HomeServer()
+            let pair = try fleet.tunnelsOnTwoRelays(home: home)
+            let (lost, kept) = (pair[0], pair[1])
+            let unlucky = try Player.join(port: lost.tunnel.port, lost.tunnel.hostname)
+            let lucky = try Player.join(port: kept.tunnel.port, kept.tunnel.hostname)
+            try unlucky.echo()
+            try lucky.echo()
+            let told = lost.agent.events.count
+            let keptTold = kept.agent.events.count
+            let start = Instant.now()
+
+            lost.tunnel.relay.part.kill()
+
+            // The agent finds the other relay by itself, and keeps its name.
+            let again = try lost.agent.waitForTunnel(after: told)
+            try #require(again.hostname == lost.tunnel.hostname)
+            try #require(again.relay.id == kept.tunnel.relay.id)
+            try #require(Instant.now().since(start) < .seconds(10))
+            try Player.join(port: again.port, again.hostname).echo()
+            try #require((try? unlucky.connection.receiveToEnd())?.isEmpty ?? true)
+
+            try lucky.echo(100_000)
+            try #require(
+                !kept.agent.events.dropFirst(keptTold).contains { $0["event"]?.stringValue == "reconnecting" }
+            )
+        }
+    }
+
+    @Test func aRelayThatFallsSilentIsLeftByItsAgents() async throws {
+        try await withFleet(relays: ["eu", "eu"]) { fleet in
+            let home = try HomeServer()
+            let (_, agent, tunnel) = try fleet.newTunnel(home: home)
+            let told = agent.events.count
+            // Its sockets stay open: nothing but the silence tells.
+            tunnel.relay.part.signal(SIGSTOP)
+            let again = try agent.waitForTunnel(after: told)
+            try #require(again.relay.id != tunnel.relay.id)
+            try Player.join(port: again.port, again.hostname).echo()
+        }
+    }
+
+    @Test func relayShutsDownGently() async throws {
+        try await withFleet(relays: ["eu", "eu"]) { fleet in
+            let home = try HomeServer()
+            let (_, agent, tunnel) = try fleet.newTunnel(home: home)
+            let player = try Player.join(port: tunnel.port, tunnel.hostname)
+            try player.echo()
+            let told = agent.events.count
+            let relay = tunnel.relay.part
+
+            relay.signal(SIGTERM)
+
+            let again = try agent.waitForTunnel(after: told)
+            try #require(again.relay.id != tunnel.relay.id)
+            try #require(again.hostname == tunnel.hostname)
+            try Player.join(port: again.port, again.hostname).echo()
+            // Who plays stays until they leave; nobody new gets in.
+            try player.echo(100_000)
+            #expect(throws: (any Error).self) { try Connection(to: tunnel.port) }
+            try #require(relay.end == nil)
+            try player.leave()
+            try #require(try relay.waitForEnd(within: .seconds(10)) == .code(0))
+        }
+    }
+}
