@@ -138,7 +138,8 @@ CREATE TABLE tunnels (
 CREATE INDEX tunnels_account ON tunnels (account_id, seq);
 
 -- Where a tunnel lives. generation grows with session and owner: the fencing token. owner is NULL after its
--- agent key was revoked; the row stays so that the generation never falls back.
+-- agent key was revoked; the row stays so that the generation never falls back. awaited_since is NULL once the
+-- agent has left again.
 CREATE TABLE placements (
     tunnel_id text PRIMARY KEY REFERENCES tunnels ON DELETE CASCADE,
     region_id text NOT NULL REFERENCES regions,
@@ -150,11 +151,11 @@ CREATE TABLE placements (
     owner_relay_id text REFERENCES relays,
     standby_relay_id text REFERENCES relays,
     previous_relay_id text REFERENCES relays,
-    placed_at timestamptz NOT NULL DEFAULT now(),
+    awaited_since timestamptz DEFAULT now(),
     linked_at timestamptz
 );
 CREATE INDEX placements_owner ON placements (owner_relay_id);
-CREATE INDEX placements_waiting ON placements (region_id, placed_at) WHERE linked_at IS NULL;
+CREATE INDEX placements_waiting ON placements (region_id, awaited_since) WHERE linked_at IS NULL;
 CREATE INDEX placements_agent_key ON placements (agent_key_id);
 
 -- What relays of a region are still to be told, and what they were told lately. No row is ever changed.

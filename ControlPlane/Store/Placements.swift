@@ -53,7 +53,7 @@ extension Store {
                     previous_relay_id = CASE
                         WHEN placements.owner_relay_id = excluded.owner_relay_id THEN placements.previous_relay_id
                         ELSE coalesce(placements.owner_relay_id, placements.previous_relay_id) END,
-                    placed_at = now(), linked_at = NULL
+                    awaited_since = now(), linked_at = NULL
                 RETURNING generation
                 """, tunnel, place.region, session, agentKey, relay.id)["generation"]
             try tx.announce(place.region, rev, upserts: [tunnel])

@@ -121,7 +121,7 @@ extension Store {
             try tx.query("UPDATE relays SET last_seen_at = now() WHERE id = $1", relay)
             try tx.query(
                 """
-                UPDATE placements p SET linked_at = NULL
+                UPDATE placements p SET linked_at = NULL, awaited_since = NULL
                 FROM unnest($2::text[], $3::bigint[]) AS gone (tunnel_id, generation)
                 WHERE p.tunnel_id = gone.tunnel_id AND p.generation = gone.generation AND p.owner_relay_id = $1
                 """, relay, TextArray(down.map(\.tunnel)), TextArray(down.map { String($0.generation) }))

@@ -30,7 +30,7 @@ public struct TunnelView: Sendable, Hashable {
         standby = try row["standby_relay_id"]
         state = .derived(
             isSuspended: try row["suspended"], isPlaced: owner != nil, isLinked: try row["linked"],
-            placedSecondsAgo: try row["placed_seconds_ago"] ?? 0)
+            awaited_s: try row["awaited_seconds"])
     }
 }
 
@@ -76,7 +76,7 @@ extension Store {
                     """
                     SELECT t.id, t.account_id, t.region_id, t.label, t.hostname, t.state = 'suspended' AS suspended,
                         floor(extract(epoch FROM t.created_at))::bigint AS created_at, NULL AS generation,
-                        NULL AS owner_relay_id, NULL AS standby_relay_id, false AS linked, NULL AS placed_seconds_ago
+                        NULL AS owner_relay_id, NULL AS standby_relay_id, false AS linked, NULL AS awaited_seconds
                     FROM tunnels t WHERE t.id = $1
                     """, id))
         }
@@ -91,7 +91,7 @@ extension Store {
                     t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
                     p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
-                    floor(extract(epoch FROM now() - p.placed_at))::bigint AS placed_seconds_ago
+                    floor(extract(epoch FROM now() - p.awaited_since))::bigint AS awaited_seconds
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
                 LEFT JOIN placements p ON p.tunnel_id = t.id
@@ -110,7 +110,7 @@ extension Store {
                     t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
                     p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
-                    floor(extract(epoch FROM now() - p.placed_at))::bigint AS placed_seconds_ago
+                    floor(extract(epoch FROM now() - p.awaited_since))::bigint AS awaited_seconds
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
                 LEFT JOIN placements p ON p.tunnel_id = t.id
@@ -133,7 +133,7 @@ extension Store {
                     t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
                     p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
-                    floor(extract(epoch FROM now() - p.placed_at))::bigint AS placed_seconds_ago
+                    floor(extract(epoch FROM now() - p.awaited_since))::bigint AS awaited_seconds
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
                 LEFT JOIN placements p ON p.tunnel_id = t.id

@@ -20,7 +20,8 @@ final class RegionFeed {
     private(set) var isRegistered = false
     /// The control plane answered, or Redis told: this relay knows where tunnels are.
     private(set) var isCurrent = false
-    private var lastComplaint = ""
+    /// What is wrong now and was told.
+    private var complaints: [Trouble: String] = [:]
     private let log = Log("relay")
 
     private var region: String { context.relay.region }
@@ -59,6 +60,9 @@ final class RegionFeed {
             guard let self else { return }
             switch result {
             case .success(let keys):
+                self.complaints[.registration] = nil
+                // Strangers may cause these: at most one a minute.
+                self.complaints[.message] = nil
                 self.context.keys = keys
                 self.registrationFailures = 0
                 if !self.isRegistered {
@@ -75,7 +79,7 @@ final class RegionFeed {
     }
 
     private func registrationFailed(_ error: ControlPlaneError) {
-        complain("cannot register with the control plane", error.description)
+        complain(.registration, error.description)
         let ceiling = min(10_000, 250 << min(registrationFailures, 10))
         registrationFailures += 1
         let delay = Milliseconds(ceiling / 2 + Int.random(in: 0...ceiling / 2))
@@ -92,8 +96,10 @@ final class RegionFeed {
         subscriber.onStateChange = { [weak self] state in
             guard let self else { return }
             switch state {
-            case .ready: self.perform(self.follower.subscribed())
-            case .away(let reason): self.complain("Redis is away; asking the control plane instead", reason)
+            case .ready:
+                self.complaints[.redis] = nil
+                self.perform(self.follower.subscribed())
+            case .away(let reason): self.complain(.redis, reason)
             case .connecting: break
             }
         }
@@ -136,6 +142,7 @@ final class RegionFeed {
                 guard let message = self.verified(text) else {
                     return self.pullFailed("its answer is not signed by a known key")
                 }
+                self.complaints[.assignments] = nil
                 let outcome = self.apply(message, fromControlPlane: true)
                 self.isCurrent = true
                 self.perform(
@@ -146,7 +153,7 @@ final class RegionFeed {
     }
 
     private func pullFailed(_ reason: String) {
-        complain("cannot get assignments from the control plane", reason)
+        complain(.assignments, reason)
         follower.pullFailed(now: loop.now, jitter: Double.random(in: 0...1))
     }
 
@@ -167,7 +174,7 @@ final class RegionFeed {
         do throws(AssignmentMessageError) {
             return try AssignmentMessage.verify(text, region: region, keys: keys)
         } catch {
-            complain("dropped a message about assignments", error.description)
+            complain(.message, error.description)
             return nil
         }
     }
@@ -178,11 +185,16 @@ final class RegionFeed {
         return outcome
     }
 
-    /// The same trouble is told once, not twice a second.
-    private func complain(_ what: String, _ reason: String) {
-        let complaint = what + reason
-        guard complaint != lastComplaint else { return }
-        lastComplaint = complaint
-        log.warning(what, ["reason": reason])
+    private enum Trouble: String {
+        case registration = "cannot register with the control plane"
+        case redis = "Redis is away; asking the control plane instead"
+        case assignments = "cannot get assignments from the control plane"
+        case message = "dropped a message about assignments"
+    }
+
+    /// The same trouble is told once until it is over, not twice a second.
+    private func complain(_ trouble: Trouble, _ reason: String) {
+        guard complaints.updateValue(reason, forKey: trouble) != reason else { return }
+        log.warning(trouble.rawValue, ["reason": reason])
     }
 }

@@ -20,13 +20,14 @@ import Wire
 
 @Suite struct TunnelStateTests {
     @Test func aTunnelShowsWhatIsStoredAboutIt() {
-        func state(_ suspended: Bool, _ placed: Bool, _ linked: Bool, _ ago: Int) -> TunnelState {
-            .derived(isSuspended: suspended, isPlaced: placed, isLinked: linked, placedSecondsAgo: ago)
+        func state(_ suspended: Bool, _ placed: Bool, _ linked: Bool, _ ago: Int?) -> TunnelState {
+            .derived(isSuspended: suspended, isPlaced: placed, isLinked: linked, awaited_s: ago)
         }
         #expect(state(true, true, true, 0) == .suspended)
         #expect(state(false, false, false, 0) == .offline)
         #expect(state(false, true, false, 5) == .connecting)
         #expect(state(false, true, false, 3600) == .offline)
+        #expect(state(false, true, false, nil) == .offline)
         #expect(state(false, true, true, 3600) == .online)
     }
 }

@@ -150,7 +150,7 @@ import Wire
         try await store.reportLinks(relay: "r1", up: [(tunnel.id, 1)], down: [])
         #expect(try await state() == .online)
         try await store.reportLinks(relay: "r1", up: [], down: [(tunnel.id, 1)])
-        #expect(try await state() == .connecting)
+        #expect(try await state() == .offline)
     }
 
     @Test func aRevokedKeyEndsItsPlacementsAndPlacesNoMore() async throws {

@@ -26,6 +26,8 @@ public final class ChildProcess: Sendable {
             child=$!
             read -r word
             kill -\(endSignal) $child
+            # A stopped one would not hear of it.
+            kill -CONT $child
             wait $child
             [ "$word" = keep ] || \(removal)
             """

@@ -66,7 +66,9 @@ public final class PrivatePostgres: Sendable {
     }
 
     /// Ends the server and removes its data.
-    public func end() { server.withLock { $0.take() }?.end() }
+    public func end() {
+        server.withLock { $0.take() }?.end()
+    }
 
     /// Stops the server; its data stay for `resume`.
     public func halt() { server.withLock { $0.take() }?.end(keepFolder: true) }
@@ -107,7 +109,7 @@ public final class PrivatePostgres: Sendable {
         -> ChildProcess
     {
         let log = folder + "/log"
-        let child = try ChildProcess(command: command, endSignal: "INT", log: log, remove: folder)
+        let child = try ChildProcess(command: command, endSignal: "QUIT", log: log, remove: folder)
         var problem = SupportError("pg_isready was never asked")
         for _ in 0..<startChecks {
             do throws(SupportError) {

@@ -30,6 +30,7 @@ final class Fleet: Sendable {
         var relays: [Relay] = []
         var parts: [Part] = []
         var accounts: [Account] = []
+        var homes: [HomeServer] = []
     }
 
     struct Relay: Sendable {
@@ -278,6 +279,8 @@ final class Fleet: Sendable {
     func newTunnel(
         home: HomeServer, region: String = "eu", _ arguments: [String] = []
     ) throws -> (account: Account, agent: Agent, tunnel: Tunnel) {
+        // It stays open as long as the fleet, whatever the test keeps of it.
+        state.withLock { $0.homes.append(home) }
         let account = try signUp()
         let agent = try startAgent(account, home: home.port, ["--region", region] + arguments)
         return (account, agent, try agent.waitForTunnel(status: home.status))
