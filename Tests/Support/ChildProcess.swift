@@ -26,8 +26,8 @@ public final class ChildProcess: Sendable {
             child=$!
             read -r word
             kill -\(endSignal) $child
-            # A stopped one would not hear of it.
-            kill -CONT $child
+            # What is stopped would not hear of it.
+            kill -CONT $child $(cat /proc/$child/task/$child/children 2>/dev/null) 2>/dev/null
             wait $child
             [ "$word" = keep ] || \(removal)
             """

@@ -89,7 +89,8 @@ public final class PrivatePostgres: Sendable {
         else { throw SupportError("\(folder)/data/postmaster.pid cannot be read") }
         // The postmaster first, so that it starts no others meanwhile.
         kill(postmaster, number)
-        for child in Processes.children(of: postmaster) { kill(child, number) }
+        let children = Files.read("/proc/\(postmaster)/task/\(postmaster)/children") ?? ""
+        for child in children.split(separator: " ").compactMap({ pid_t($0) }) { kill(child, number) }
     }
 
     public func url(database: String) -> String { "postgresql://minecart@127.0.0.1:\(port)/\(database)" }
@@ -109,7 +110,7 @@ public final class PrivatePostgres: Sendable {
         -> ChildProcess
     {
         let log = folder + "/log"
-        let child = try ChildProcess(command: command, endSignal: "QUIT", log: log, remove: folder)
+        let child = try ChildProcess(command: command, endSignal: "INT", log: log, remove: folder)
         var problem = SupportError("pg_isready was never asked")
         for _ in 0..<startChecks {
             do throws(SupportError) {
