@@ -12,13 +12,23 @@ public struct SettingsError: Error, Sendable, Equatable, CustomStringConvertible
 /// Reads configuration from environment variables and collects every problem; `finish()` throws them together.
 public struct Settings {
     private let environment: [String: String]
+    private let isOfProcess: Bool
     public private(set) var problems: [String] = []
     /// A secret file longer than this is not a secret file.
     private static let maxFileBytes = 64 * 1024
 
-    public init(environment: [String: String]) { self.environment = environment }
+    public init(environment: [String: String]) {
+        self.environment = environment
+        isOfProcess = false
+    }
 
-    /// The process's own environment.
+    private init(ofProcess environment: [String: String]) {
+        self.environment = environment
+        isOfProcess = true
+    }
+
+    /// The process's own environment. Secrets that are read from it are wiped out of it, since `/proc/PID/environ`
+    /// shows it to others.
     public static func ofProcess() -> Settings {
         var found: [String: String] = [:]
         guard var entry = mc_environ() else { return Settings(environment: [:]) }
@@ -29,7 +39,18 @@ public struct Settings {
             }
             entry += 1
         }
-        return Settings(environment: found)
+        return Settings(ofProcess: found)
+    }
+
+    private static func wipe(_ name: String) {
+        guard var entry = mc_environ() else { return }
+        while let text = entry.pointee {
+            if strncmp(text, name + "=", name.utf8.count + 1) == 0 {
+                let value = text + name.utf8.count + 1
+                for index in 0..<strlen(value) { value[index] = 0 }
+            }
+            entry += 1
+        }
     }
 
     public mutating func reject(_ problem: String) { problems.append(problem) }
@@ -65,6 +86,7 @@ public struct Settings {
 
     /// A secret from `NAME`, or from the first line of the file that `NAME_FILE` names.
     public mutating func secret(_ name: String) -> String? {
+        defer { if isOfProcess { Self.wipe(name) } }
         guard let path = optional(name + "_FILE") else { return optional(name) }
         if optional(name) != nil {
             problems.append("\(name) and \(name)_FILE are both set: set one of them")
