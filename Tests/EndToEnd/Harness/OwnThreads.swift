@@ -20,7 +20,7 @@ extension Trait where Self == OwnThreads {
 }
 
 /// As many threads as there are jobs at a time; idle ones are used again.
-private final class GrowingPool: TaskExecutor {
+final class GrowingPool: TaskExecutor {
     static let shared = GrowingPool()
 
     private struct State: Sendable {

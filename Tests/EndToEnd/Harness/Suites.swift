@@ -3,7 +3,9 @@ import Testing
 
 /// Promises that hold while every part is well. They share one fleet.
 @Suite(.serialized, .ownThreads) struct Whole {
-    private static let fleet = Task { try await Fleet(relays: ["eu", "us"]) }
+    private static let fleet = Task(executorPreference: GrowingPool.shared) {
+        try await Fleet(relays: ["eu", "us"])
+    }
 
     /// Runs `body` with the shared fleet; when it throws, the parts' last words are told.
     func withFleet(_ body: (Fleet) async throws -> Void) async throws {
