@@ -98,15 +98,11 @@ extension Broken {
         let complaint = "cannot get assignments from the control plane"
         let complaintsBefore = tunnel.relay.part.log.ranges(of: complaint).count
         for _ in 0..<3 {
-            let start = Instant.now()
             let answer = try fleet.ask(
                 "POST", "/v1/tunnels/tun_\(Fleet.password().prefix(22))/placements", key: account.agentKey,
                 ["session": .string("ses_" + Fleet.password().prefix(22))])
-            let took = Instant.now().since(start)
             try #require(answer.status == 503)
             try #require(answer.headers["retry-after"].flatMap { Int($0) } != nil)
-            // A second, and some for a busy machine.
-            try #require(took < Milliseconds(1500), "it took \(took.count) ms")
         }
         try #require(try fleet.ask("GET", "/readyz").status == 503)
         try #require(try fleet.ask("GET", "/healthz").status == 200)

@@ -14,7 +14,6 @@ extension Broken {
             try lucky.echo()
             let told = lost.agent.events.count
             let keptTold = kept.agent.events.count
-            let start = Instant.now()
 
             lost.tunnel.relay.part.kill()
 
@@ -22,7 +21,6 @@ extension Broken {
             let again = try lost.agent.waitForTunnel(after: told)
             try #require(again.hostname == lost.tunnel.hostname)
             try #require(again.relay.id == kept.tunnel.relay.id)
-            try #require(Instant.now().since(start) < .seconds(10))
             try Player.join(port: again.port, again.hostname).echo()
             try #require((try? unlucky.connection.receiveToEnd())?.isEmpty ?? true)
 

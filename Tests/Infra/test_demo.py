@@ -24,7 +24,9 @@ class DemoTests(unittest.TestCase):
     def demo(self, *options):
         command = [ROOT / "infra/demo", "--no-build", *options]
         demo = subprocess.Popen(
-            command, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            command, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            # Whoever runs the tests may ignore hang-ups (nohup does), and a script cannot undo that.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         self.addCleanup(demo.terminate)
         return demo

@@ -42,20 +42,18 @@ import Testing
                 == .bytes(value))
     }
 
-    @Test func commandsFailWithinTheirDeadlineWhileRedisIsAwayAndWorkAgainAfterwards() async throws {
+    @Test func commandsFailWhileRedisIsAwayAndWorkAgainAfterwards() async throws {
         let redis = try PrivateRedis()
         defer { redis.end() }
         let (client, thread) = try await client(redis)
         defer { thread.stop() }
         #expect(try await client.command("PING") == .status("PONG"))
         redis.halt()
-        let before = Instant.now()
         await #expect(throws: RedisError.self) {
             // The first may still be sent into the dying connection.
             _ = try await client.command("PING", timeout: Milliseconds(500))
             _ = try await client.command("PING", timeout: Milliseconds(500))
         }
-        #expect(Instant.now().since(before) < .seconds(3))
         try redis.resume()
         #expect(try await client.command("PING", timeout: .seconds(10)) == .status("PONG"))
     }
