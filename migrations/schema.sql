@@ -10,15 +10,22 @@ CREATE TABLE plans (
     max_players integer CHECK (max_players >= 0),
     bytes_per_s bigint CHECK (bytes_per_s > 0),
     idle_timeout_s integer CHECK (idle_timeout_s > 0),
-    chosen_names boolean NOT NULL
+    chosen_names boolean NOT NULL,
+    bytes_per_month bigint CHECK (bytes_per_month > 0),
+    own_domains boolean NOT NULL DEFAULT false,
+    priority boolean NOT NULL DEFAULT false,
+    max_members integer CHECK (max_members > 0),
+    stripe_price text CONSTRAINT plans_stripe_price_key UNIQUE
 );
 
-INSERT INTO plans (id, name, position, max_tunnels, max_players, bytes_per_s, idle_timeout_s, chosen_names)
+INSERT INTO plans (
+    id, name, position, max_tunnels, max_players, bytes_per_s, bytes_per_month, idle_timeout_s, chosen_names,
+    own_domains, priority, max_members)
 VALUES
-    ('free', 'Free', 1, 1, 10, 2000000, 300, false),
-    ('plus', 'Plus', 2, 3, 40, 10000000, 300, true),
-    ('team', 'Team', 3, 20, 200, 50000000, 300, true),
-    ('unlimited', 'Unlimited', 4, NULL, NULL, NULL, NULL, true);
+    ('free', 'Free', 1, 1, 10, 2500000, 50000000000, 1800, false, false, false, 1),
+    ('plus', 'Plus', 2, 5, 60, 12500000, 1000000000000, NULL, true, true, true, 1),
+    ('team', 'Team', 3, 25, 250, 62500000, 5000000000000, NULL, true, true, true, NULL),
+    ('unlimited', 'Unlimited', 4, NULL, NULL, NULL, NULL, NULL, true, true, true, NULL);
 
 -- Who pays.
 CREATE TABLE accounts (
@@ -26,6 +33,17 @@ CREATE TABLE accounts (
     plan_id text NOT NULL DEFAULT 'free' REFERENCES plans,
     suspended_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX accounts_plan ON accounts (plan_id);
+
+-- What one account has instead of its plan's numbers: NULL is the plan's, -1 is no limit.
+CREATE TABLE account_limits (
+    account_id text PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
+    max_tunnels integer CHECK (max_tunnels >= -1),
+    max_players integer CHECK (max_players >= -1),
+    bytes_per_s bigint CHECK (bytes_per_s = -1 OR bytes_per_s > 0),
+    idle_timeout_s integer CHECK (idle_timeout_s = -1 OR idle_timeout_s > 0),
+    changed_at timestamptz NOT NULL DEFAULT now()
 );
 
 -- Who signs in. password_hash is scrypt in its text form.
@@ -133,8 +151,11 @@ CREATE TABLE tunnels (
     label text NOT NULL,
     hostname text NOT NULL CONSTRAINT tunnels_hostname_key UNIQUE,
     state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'suspended')),
+    -- surplus: the account's limits allow fewer tunnels; it comes back by itself. operator: somebody decided so.
+    suspended_reason text CHECK (suspended_reason IN ('surplus', 'operator')),
     created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT tunnels_label_key UNIQUE (region_id, label)
+    CONSTRAINT tunnels_label_key UNIQUE (region_id, label),
+    CONSTRAINT tunnels_suspended_check CHECK ((state = 'suspended') = (suspended_reason IS NOT NULL))
 );
 CREATE INDEX tunnels_account ON tunnels (account_id, seq);
 

@@ -89,6 +89,23 @@ struct Fields {
         return number
     }
 
+    /// A number, null for no limit, or nothing at all to leave it as it is.
+    mutating func override(_ name: String, in range: ClosedRange<Int64>) -> Override {
+        if isNull(name) { return .unlimited }
+        return optionalInteger(name, in: range).map { .limit(Int($0)) } ?? .plan
+    }
+
+    /// Whether a member is there and null; elsewhere that counts as absent.
+    mutating func isNull(_ name: String) -> Bool {
+        known.insert(name)
+        return members[name]?.isNull ?? false
+    }
+
+    /// For members of which "none" makes no sense.
+    mutating func refuseNull(_ names: String...) {
+        for name in names where isNull(name) { reject(name, "must not be null: leave it out to keep it") }
+    }
+
     mutating func optionalBool(_ name: String) -> Bool? {
         guard let value = take(name) else { return nil }
         guard let truth = value.boolValue else {

@@ -84,7 +84,7 @@ public struct RouteTable: Sendable {
 
     public static let standard = RouteTable(
         SystemRoutes.all + UserRoutes.all + AgentKeyRoutes.all + TunnelRoutes.all + PlacementRoutes.all
-            + RelayRoutes.all + OperatorRoutes.all)
+            + RelayRoutes.all + OperatorRoutes.all + PlanRoutes.all + AccountRoutes.all)
 
     init(_ routes: [Route]) { self.routes = routes }
 

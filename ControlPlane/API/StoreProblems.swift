@@ -22,6 +22,7 @@ extension Problem {
         case .sessionReplaced: self = .conflict("session-replaced", Self.sentence(error.description))
         case .noRelay: self = .unavailable(Self.sentence(error.description), retryAfter_s: 2)
         case .emailTaken: self = .conflict("email-taken", Self.sentence(error.description))
+        case .priceTaken: self = .conflict("price-taken", Self.sentence(error.description))
         case .database: return nil
         }
     }

@@ -35,6 +35,47 @@ extension TunnelView {
     }
 }
 
+extension AccountTerms {
+    /// For operators: where the limits come from.
+    var json: JSON {
+        [
+            "account_id": .string(account.text), "plan": .string(plan.plan.id), "exception": exception.json,
+            "effective": [
+                "max_tunnels": .limit(effective.maxTunnels), "players": .limit(effective.limits.players),
+                "bytes_per_s": .limit(effective.limits.bytes_per_s),
+                "idle_timeout_s": .limit(effective.limits.idle_timeout_s),
+            ],
+        ]
+    }
+}
+
+extension AccountView {
+    /// For the customer; null is no limit.
+    var json: JSON {
+        let effective = terms.effective
+        return [
+            "id": .string(terms.account.text), "suspended": .bool(terms.isSuspended),
+            "plan": ["id": .string(terms.plan.plan.id), "name": .string(terms.plan.name)],
+            "limits": [
+                "max_tunnels": .limit(effective.maxTunnels), "players": .limit(effective.limits.players),
+                "bytes_per_s": .limit(effective.limits.bytes_per_s),
+                "bytes_per_month": .limit(terms.plan.bytes_per_month),
+                "idle_timeout_s": .limit(effective.limits.idle_timeout_s),
+                "chosen_names": .bool(effective.chosenNames), "own_domains": .bool(terms.plan.ownDomains),
+                "priority": .bool(terms.plan.priority), "members": .limit(terms.plan.maxMembers),
+            ],
+            "usage": [
+                "tunnels": .integer(Int64(tunnels)), "suspended_tunnels": .integer(Int64(suspendedTunnels)),
+            ],
+        ]
+    }
+}
+
+extension JSON {
+    /// null is no limit.
+    static func limit(_ value: Int?) -> JSON { value.map { .integer(Int64($0)) } ?? .null }
+}
+
 extension RelayView {
     /// With what the relay last said of itself, and how long ago.
     func json(load: LoadReport?, heard: Instant?, now: Instant) -> JSON {

@@ -10,10 +10,13 @@ extension Transaction {
                 """
                 SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
                     p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
-                    p.session, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s
+                    p.session, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
+                    x.idle_timeout_s AS own_idle_timeout_s
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
                 JOIN plans ON plans.id = a.plan_id
+                LEFT JOIN account_limits x ON x.account_id = a.id
                 LEFT JOIN placements p ON p.tunnel_id = t.id
                 WHERE t.id = ANY ($1)
                 ORDER BY t.seq
@@ -26,10 +29,13 @@ extension Transaction {
                 """
                 SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
                     p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
-                    p.session, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s
+                    p.session, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
+                    x.idle_timeout_s AS own_idle_timeout_s
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
                 JOIN plans ON plans.id = a.plan_id
+                LEFT JOIN account_limits x ON x.account_id = a.id
                 LEFT JOIN placements p ON p.tunnel_id = t.id
                 WHERE t.region_id = $1
                 ORDER BY t.seq
@@ -46,7 +52,7 @@ extension Transaction {
                     tunnel: try row["id"], account: try row["account_id"], hostnames: [try row["hostname"]],
                     owner: owner, standby: try row["standby_relay_id"],
                     previousOwner: try row["previous_relay_id"], generation: try row["generation"],
-                    session: try row["session"], limits: try Limits(row),
+                    session: try row["session"], limits: try Limits(effective: row),
                     // Whether the agent has linked is the owner's to know: a placed tunnel counts as online here.
                     state: isSuspended ? .suspended : owner == nil ? .offline : .online))
         }

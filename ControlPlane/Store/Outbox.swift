@@ -18,11 +18,13 @@ public enum AssignmentsChannel {
 }
 
 extension Transaction {
-    /// Writes the outbox row of a revision: what these tunnels and relays are now, which tunnels are gone.
+    /// Writes the outbox row of a revision: what these tunnels and relays are now, which tunnels are gone. Answers
+    /// what is told of the tunnels.
+    @discardableResult
     mutating func announce(
         _ region: String, _ rev: Int, upserts: [TunnelID] = [], deletes: [TunnelID] = [],
         relays: [RelayInfo] = []
-    ) throws(PostgresError) {
+    ) throws(PostgresError) -> [Assignment] {
         let assignments = upserts.isEmpty ? [] : try assignments(of: upserts)
         let payload: JSON = [
             "upserts": .array(assignments.map(\.json)),
@@ -31,6 +33,7 @@ extension Transaction {
         ]
         try query("INSERT INTO outbox (region_id, rev, payload) VALUES ($1, $2, $3)", region, rev, payload)
         try query("SELECT pg_notify($1, $2)", AssignmentsChannel.name, "\(region):\(rev)")
+        return assignments
     }
 
     /// Outbox rows as deltas, one a revision.

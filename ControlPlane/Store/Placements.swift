@@ -23,7 +23,7 @@ extension Store {
         _ choose: @Sendable ([String]) -> String?
     ) async throws(StoreError) -> PlacementView? {
         try await transaction { tx in
-            guard let place = try tx.lockedPlace(tunnel, account, agentKey) else { return nil }
+            guard var place = try tx.lockedPlace(tunnel, account, agentKey) else { return nil }
             if let kept = try tx.keptPlacement(of: tunnel, session, excluding) { return place.view(kept) }
             // The region's lock: from here on nobody else places in it.
             let rev = try tx.nextRevision(of: place.region)
@@ -56,7 +56,11 @@ extension Store {
                     awaited_since = now(), linked_at = NULL
                 RETURNING generation
                 """, tunnel, place.region, session, agentKey, relay.id)["generation"]
-            try tx.announce(place.region, rev, upserts: [tunnel])
+            // The account's terms may have changed while this waited for the region.
+            if let told = try tx.announce(place.region, rev, upserts: [tunnel]).first {
+                if told.state == .suspended { throw StoreError.suspended }
+                place.limits = told.limits
+            }
             return place.view((generation, relay))
         }
     }
@@ -84,10 +88,13 @@ extension Transaction {
             let row = try query(
                 """
                 SELECT t.region_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
-                    plans.max_players, plans.bytes_per_s, plans.idle_timeout_s
+                    plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
+                    x.idle_timeout_s AS own_idle_timeout_s
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
                 JOIN plans ON plans.id = a.plan_id
+                LEFT JOIN account_limits x ON x.account_id = a.id
                 JOIN agent_keys k ON k.account_id = t.account_id
                 WHERE t.id = $1 AND t.account_id = $2 AND k.id = $3 AND k.revoked_at IS NULL
                 FOR KEY SHARE OF t FOR SHARE OF k
@@ -95,7 +102,8 @@ extension Transaction {
             ).first
         else { return nil }
         if try row["suspended"] { throw StoreError.suspended }
-        return Place(region: try row["region_id"], hostname: try row["hostname"], limits: try Limits(row))
+        return Place(
+            region: try row["region_id"], hostname: try row["hostname"], limits: try Limits(effective: row))
     }
 
     /// The placement that this session has and can keep.

@@ -47,6 +47,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     /// No relay of the region takes placements.
     case noRelay(region: String)
     case emailTaken
+    /// Another plan is sold by this Stripe price.
+    case priceTaken
     /// Another process leads by now.
     case leaseLost
     /// A fault of ours.
@@ -75,6 +77,7 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .sessionReplaced: "another agent session has taken this tunnel over, and the newest one wins"
         case .noRelay(let region): "no relay of region \(region) is ready: try again in a moment"
         case .emailTaken: "there is a user with this e-mail address"
+        case .priceTaken: "another plan is sold by this Stripe price"
         case .leaseLost: "another process leads"
         case .database(let error): error.description
         }

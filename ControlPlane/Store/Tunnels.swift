@@ -43,13 +43,16 @@ extension Store {
         account: AccountID, region: String, label: String?, baseDomain: String, actor: String
     ) async throws(StoreError) -> TunnelView {
         try await transaction { tx in
-            let plan = try tx.lockedPlan(of: account)
+            guard let terms = try tx.lockedTerms(of: account) else {
+                throw PostgresError.unexpectedValue("the account is gone")
+            }
+            if terms.isSuspended { throw StoreError.suspended }
             let existing: Int = try tx.row(
                 "SELECT count(*) AS n FROM tunnels WHERE account_id = $1", account)["n"]
             let chosen: Label?
             do {
                 chosen = try label.map { text throws(Label.Problem) in try Label(text) }
-                try plan.admit(existing: existing, nameIsChosen: label != nil)
+                try terms.effective.admit(existing: existing, nameIsChosen: label != nil)
             } catch let problem as Label.Problem {
                 throw StoreError.invalidLabel(problem)
             } catch let refusal as Plan.Refusal {
@@ -145,45 +148,28 @@ extension Store {
         }
     }
 
-    /// False when the account has no such tunnel. Its name is free from now on.
+    /// False when the account has no such tunnel. Its name is free from now on, and its place is for the oldest
+    /// tunnel that was surplus.
     public func deleteTunnel(_ id: TunnelID, account: AccountID, actor: String) async throws(StoreError)
         -> Bool
     {
         try await transaction { tx in
-            guard
+            guard let terms = try tx.lockedTerms(of: account),
                 let row = try tx.query(
-                    "SELECT region_id, hostname FROM tunnels WHERE id = $1 AND account_id = $2 FOR UPDATE",
-                    id,
-                    account
+                    """
+                    SELECT id, region_id, hostname, suspended_reason FROM tunnels
+                    WHERE id = $1 AND account_id = $2 FOR UPDATE
+                    """, id, account
                 ).first
             else { return false }
-            let region: String = try row["region_id"]
             let hostname: String = try row["hostname"]
-            let rev = try tx.nextRevision(of: region)
+            let deleted = try HeldTunnel(row)
             try tx.query("DELETE FROM tunnels WHERE id = $1", id)
-            try tx.announce(region, rev, deletes: [id])
+            try tx.enforce([tx.holding(terms, terms)], deleted: deleted, actor: actor)
             try tx.audit(
                 "tunnel.delete", actor: actor, account: account, subject: id.text,
                 detail: ["hostname": .string(hostname)])
             return true
         }
-    }
-}
-
-extension Transaction {
-    /// The account's plan, with the account's row locked, so that two requests cannot both take the last place.
-    fileprivate mutating func lockedPlan(of account: AccountID) throws -> Plan {
-        let row = try row(
-            """
-            SELECT a.suspended_at IS NOT NULL AS suspended, plans.id, plans.max_tunnels, plans.max_players,
-                plans.bytes_per_s, plans.idle_timeout_s, plans.chosen_names
-            FROM accounts a JOIN plans ON plans.id = a.plan_id
-            WHERE a.id = $1
-            FOR NO KEY UPDATE OF a
-            """, account)
-        if try row["suspended"] { throw StoreError.suspended }
-        return Plan(
-            id: try row["id"], maxTunnels: try row["max_tunnels"], limits: try Limits(row),
-            chosenNames: try row["chosen_names"])
     }
 }

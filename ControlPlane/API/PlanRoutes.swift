@@ -1,0 +1,114 @@
+import Core
+import Domain
+import Store
+
+/// What operators sell, and what one account has instead. Every change is enforced in the transaction that makes it.
+enum PlanRoutes {
+    static let all = [
+        Route("GET", "/v1/ops/plans", .operators, "Lists the plans.") { api, call in
+            try call.refuseInput()
+            return .list(try await api.store.plans().map(\.json), nextCursor: nil)
+        },
+        Route(
+            "PATCH", "/v1/ops/plans/{id}", .operators,
+            "Changes a plan: only the members that are sent; null is no limit."
+        ) {
+            api, call in try await change(api, call)
+        },
+        Route(
+            "GET", "/v1/ops/accounts/{id}/limits", .operators,
+            "Shows an account's plan, its exception and the limits that count."
+        ) {
+            api, call in
+            try call.refuseInput()
+            guard let account = try await api.store.account(try call.id()) else { throw Problem.notFound }
+            return .json(200, account.terms.json)
+        },
+        Route(
+            "PUT", "/v1/ops/accounts/{id}/limits", .operators,
+            "Replaces an account's exception: null is no limit, a number that is missing is the plan's."
+        ) {
+            api, call in try await setException(api, call)
+        },
+        Route(
+            "PUT", "/v1/ops/accounts/{id}/plan", .operators,
+            "Moves an account to another plan; its exception stays."
+        ) {
+            api, call in try await setPlan(api, call)
+        },
+    ]
+
+    /// What a number may be. Large enough for any machine, small enough for every column and for JSON.
+    private enum Range {
+        static let tunnels: ClosedRange<Int64> = 0...1_000_000
+        static let players: ClosedRange<Int64> = 0...1_000_000
+        static let bytes_per_s: ClosedRange<Int64> = 1...1_000_000_000_000
+        static let bytes_per_month: ClosedRange<Int64> = 1...9_007_199_254_740_991
+        static let idle_timeout_s: ClosedRange<Int64> = 1...31_536_000
+        static let members: ClosedRange<Int64> = 1...1_000_000
+        static let position: ClosedRange<Int64> = 0...1_000_000
+    }
+
+    private static func exception(_ fields: inout Fields) -> AccountException {
+        AccountException(
+            maxTunnels: fields.override("max_tunnels", in: Range.tunnels),
+            players: fields.override("players", in: Range.players),
+            bytes_per_s: fields.override("bytes_per_s", in: Range.bytes_per_s),
+            idle_timeout_s: fields.override("idle_timeout_s", in: Range.idle_timeout_s))
+    }
+
+    private static func change(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.body()
+        let numbers = exception(&fields)
+        let bytes_per_month = fields.override("bytes_per_month", in: Range.bytes_per_month)
+        let members = fields.override("members", in: Range.members)
+        fields.refuseNull("name", "position", "chosen_names", "own_domains", "priority")
+        let name = fields.optionalText("name", length: 1...100)
+        let position = fields.optionalInteger("position", in: Range.position)
+        let chosenNames = fields.optionalBool("chosen_names")
+        let ownDomains = fields.optionalBool("own_domains")
+        let priority = fields.optionalBool("priority")
+        let losesPrice = fields.isNull("stripe_price")
+        let price = fields.optionalText("stripe_price", length: 1...255)
+        if let price, !price.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+            fields.reject("stripe_price", "must be the id of a Stripe price, such as price_1ABC")
+        }
+        try fields.finish()
+        let plan = try await api.store.changePlan(call.parameters["id"] ?? "", actor: call.caller.actor) {
+            view in
+            view.plan = view.plan.with(numbers)
+            view.bytes_per_month = bytes_per_month.over(view.bytes_per_month)
+            view.maxMembers = members.over(view.maxMembers)
+            view.name = name ?? view.name
+            view.position = position.map { Int($0) } ?? view.position
+            view.plan.chosenNames = chosenNames ?? view.plan.chosenNames
+            view.ownDomains = ownDomains ?? view.ownDomains
+            view.priority = priority ?? view.priority
+            view.stripePrice = losesPrice ? nil : price ?? view.stripePrice
+        }
+        guard let plan else { throw Problem.notFound }
+        return .json(200, plan.json)
+    }
+
+    private static func setException(_ api: API, _ call: Call) async throws -> Reply {
+        let account: AccountID = try call.id()
+        var fields = try call.body()
+        let exception = exception(&fields)
+        try fields.finish()
+        guard
+            let terms = try await api.store.setException(
+                exception, account: account, actor: call.caller.actor)
+        else { throw Problem.notFound }
+        return .json(200, terms.json)
+    }
+
+    private static func setPlan(_ api: API, _ call: Call) async throws -> Reply {
+        let account: AccountID = try call.id()
+        var fields = try call.body()
+        let plan = fields.text("plan", length: 1...32)
+        try fields.finish()
+        guard let terms = try await api.store.setPlan(plan, account: account, actor: call.caller.actor)
+        else { throw Problem.notFound }
+        return .json(200, terms.json)
+    }
+}

@@ -1,0 +1,224 @@
+import Core
+import Domain
+import Postgres
+import Wire
+
+/// An account's plan, its exception and what follows from both.
+public struct AccountTerms: Sendable, Hashable {
+    public var account: AccountID
+    public var plan: PlanView
+    public var exception: AccountException
+    public var isSuspended: Bool
+
+    /// What counts.
+    public var effective: Plan { plan.plan.with(exception) }
+
+    /// From `plans` joined with `account_limits` (its columns begin with `own_`).
+    init(_ account: AccountID, isSuspended: Bool, _ row: Row) throws(PostgresError) {
+        self.account = account
+        self.isSuspended = isSuspended
+        plan = try PlanView(row)
+        exception = try AccountException(row)
+    }
+}
+
+/// What an account has and may have.
+public struct AccountView: Sendable, Hashable {
+    public var terms: AccountTerms
+    public var tunnels: Int
+    /// How many of them are suspended, for whatever reason.
+    public var suspendedTunnels: Int
+}
+
+extension Store {
+    /// nil when there is no such account.
+    public func account(_ id: AccountID) async throws(StoreError) -> AccountView? {
+        try await transaction { tx in
+            guard
+                let row = try tx.query(
+                    """
+                    SELECT plans.id, plans.name, plans.position, plans.max_tunnels, plans.max_players,
+                        plans.bytes_per_s, plans.bytes_per_month, plans.idle_timeout_s, plans.chosen_names,
+                        plans.own_domains, plans.priority, plans.max_members, plans.stripe_price,
+                        x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
+                        x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s,
+                        a.suspended_at IS NOT NULL AS suspended,
+                        (SELECT count(*) FROM tunnels t WHERE t.account_id = a.id) AS tunnels,
+                        (SELECT count(*) FROM tunnels t WHERE t.account_id = a.id AND t.state = 'suspended')
+                            AS suspended_tunnels
+                    FROM accounts a
+                    JOIN plans ON plans.id = a.plan_id
+                    LEFT JOIN account_limits x ON x.account_id = a.id
+                    WHERE a.id = $1
+                    """, id
+                ).first
+            else { return nil }
+            let isSuspended: Bool = try row["suspended"]
+            let tunnels: Int = try row["tunnels"]
+            return AccountView(
+                terms: try AccountTerms(id, isSuspended: isSuspended, row), tunnels: tunnels,
+                suspendedTunnels: isSuspended ? tunnels : try row["suspended_tunnels"])
+        }
+    }
+
+    /// Replaces the account's exception and enforces it; `.none` takes it away. nil when there is no such account.
+    public func setException(
+        _ exception: AccountException, account: AccountID, actor: String
+    ) async throws(StoreError) -> AccountTerms? {
+        try await transaction { tx in
+            guard let before = try tx.lockedTerms(of: account) else { return nil }
+            var after = before
+            after.exception = exception
+            guard after != before else { return before }
+            if exception == .none {
+                try tx.query("DELETE FROM account_limits WHERE account_id = $1", account)
+            } else {
+                try tx.query(
+                    """
+                    INSERT INTO account_limits (account_id, max_tunnels, max_players, bytes_per_s, idle_timeout_s)
+                    VALUES ($1, $2, $3, $4, $5)
+                    ON CONFLICT (account_id) DO UPDATE SET
+                        max_tunnels = excluded.max_tunnels, max_players = excluded.max_players,
+                        bytes_per_s = excluded.bytes_per_s, idle_timeout_s = excluded.idle_timeout_s,
+                        changed_at = now()
+                    """, account, exception.maxTunnels.column, exception.players.column,
+                    exception.bytes_per_s.column, exception.idle_timeout_s.column)
+            }
+            try tx.enforce([tx.holding(before, after)], actor: actor)
+            try tx.audit(
+                "account.limits", actor: actor, account: account, subject: account.text,
+                detail: ["before": before.exception.json, "after": exception.json])
+            return after
+        }
+    }
+
+    /// Moves the account to another plan and enforces it; its exception stays. nil when there is no such account.
+    public func setPlan(
+        _ plan: String, account: AccountID, actor: String
+    ) async throws(StoreError) -> AccountTerms? {
+        try await transaction { tx in
+            guard let before = try tx.lockedTerms(of: account) else { return nil }
+            guard before.plan.plan.id != plan else { return before }
+            guard let after = try tx.lockedTerms(of: account, on: plan) else {
+                throw StoreError.unknownPlan(plan)
+            }
+            try tx.query("UPDATE accounts SET plan_id = $2 WHERE id = $1", account, plan)
+            try tx.enforce([tx.holding(before, after)], actor: actor)
+            try tx.audit(
+                "account.plan", actor: actor, account: account, subject: account.text,
+                detail: ["before": .string(before.plan.plan.id), "after": .string(plan)])
+            return after
+        }
+    }
+}
+
+extension Transaction {
+    /// The account's terms, with its row locked, so that two requests cannot both take the last place, and its plan
+    /// held as it is. Lock accounts before plans, plans before tunnels, tunnels before regions. nil when there is
+    /// no such account.
+    mutating func lockedTerms(of account: AccountID) throws(PostgresError) -> AccountTerms? {
+        guard
+            let row = try query(
+                "SELECT plan_id FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account
+            ).first
+        else { return nil }
+        return try lockedTerms(of: account, on: row["plan_id"])
+    }
+
+    /// The terms that an account, locked already, has or would have on a plan; nil when there is no such plan.
+    fileprivate mutating func lockedTerms(
+        of account: AccountID, on plan: String
+    ) throws(PostgresError) -> AccountTerms? {
+        guard
+            let row = try query(
+                """
+                SELECT plans.id, plans.name, plans.position, plans.max_tunnels, plans.max_players,
+                    plans.bytes_per_s, plans.bytes_per_month, plans.idle_timeout_s, plans.chosen_names,
+                    plans.own_domains, plans.priority, plans.max_members, plans.stripe_price,
+                    x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
+                    x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s,
+                    a.suspended_at IS NOT NULL AS suspended
+                FROM accounts a
+                JOIN plans ON plans.id = $2
+                LEFT JOIN account_limits x ON x.account_id = a.id
+                WHERE a.id = $1
+                FOR SHARE OF plans
+                """, account, plan
+            ).first
+        else { return nil }
+        return try AccountTerms(account, isSuspended: row["suspended"], row)
+    }
+
+    /// The account's tunnels between two terms.
+    mutating func holding(_ before: AccountTerms, _ after: AccountTerms) throws(PostgresError) -> Holding {
+        var holding = Holding(
+            account: after.account, before: before.effective, after: after.effective, tunnels: [])
+        for row in try query(
+            "SELECT id, region_id, suspended_reason FROM tunnels WHERE account_id = $1 ORDER BY seq",
+            after.account)
+        {
+            holding.tunnels.append(try HeldTunnel(row))
+        }
+        return holding
+    }
+}
+
+extension AccountException {
+    /// From the columns of `account_limits`, each with `own_` before its name.
+    init(_ row: Row) throws(PostgresError) {
+        self.init(
+            maxTunnels: Override(column: try row["own_max_tunnels"]),
+            players: Override(column: try row["own_max_players"]),
+            bytes_per_s: Override(column: try row["own_bytes_per_s"]),
+            idle_timeout_s: Override(column: try row["own_idle_timeout_s"]))
+    }
+
+    /// As it looks in answers and in the audit log: null is no limit, a number that is missing is the plan's.
+    public var json: JSON {
+        var object = JSONObject()
+        for (name, override) in [
+            ("max_tunnels", maxTunnels), ("players", players), ("bytes_per_s", bytes_per_s),
+            ("idle_timeout_s", idle_timeout_s),
+        ] {
+            switch override {
+            case .plan: continue
+            case .unlimited: object[name] = .null
+            case .limit(let value): object[name] = .integer(Int64(value))
+            }
+        }
+        return .object(object)
+    }
+}
+
+/// In Postgres NULL is no exception and -1 is no limit.
+extension Override {
+    private static let unlimitedColumn = -1
+
+    init(column: Int?) {
+        self =
+            switch column {
+            case nil: .plan
+            case Self.unlimitedColumn?: .unlimited
+            case let value?: .limit(value)
+            }
+    }
+
+    var column: Int? {
+        switch self {
+        case .plan: nil
+        case .unlimited: Self.unlimitedColumn
+        case .limit(let value): value
+        }
+    }
+}
+
+extension Limits {
+    /// What counts, from the columns of `plans` and of `account_limits` (`own_`).
+    init(effective row: Row) throws(PostgresError) {
+        let own = AccountException(
+            players: Override(column: try row["own_max_players"]),
+            bytes_per_s: Override(column: try row["own_bytes_per_s"]),
+            idle_timeout_s: Override(column: try row["own_idle_timeout_s"]))
+        self = own.over(try Limits(row))
+    }
+}
