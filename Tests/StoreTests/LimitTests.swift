@@ -150,15 +150,12 @@ import Wire
         #expect(region.assignments.values.count { $0.state != .suspended } == 3)
     }
 
-    /// Promise: a plan of a thousand placed tunnels is changed in one revision, well within a second.
+    /// Promise: a plan of a thousand placed tunnels is changed in one revision, a larger one in pieces.
     @Test func aThousandPlacedTunnelsAreToldInOneRevision() async throws {
         let fixture = try await Fixture(plan: "unlimited")
         try await fixture.addPlacedTunnels(1000)
         let before = try await fixture.head()
-        let start = Instant.now()
         _ = try await fixture.store.changePlan("unlimited", actor: "ops") { $0.plan.limits.players = 7 }
-        let taken = Instant.now().since(start)
-        print("a plan with 1,000 placed tunnels was changed in \(taken.count) ms")
         let deltas = try await fixture.deltas(after: before)
         #expect(deltas.count == 1)
         #expect(deltas[0].upserts.count == 1000)
