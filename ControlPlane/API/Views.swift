@@ -18,6 +18,7 @@ extension TunnelView {
         [
             "id": .string(id.text), "hostname": .string(hostname), "name": .string(label),
             "region": .string(region), "state": .string(state.rawValue),
+            "suspended_reason": suspendedReason.map { .string($0) } ?? .null,
             "created_at": .string(createdAt.rfc3339),
         ]
     }
@@ -27,6 +28,7 @@ extension TunnelView {
         [
             "id": .string(id.text), "account_id": .string(account.text), "hostname": .string(hostname),
             "region": .string(region), "state": .string(state.rawValue),
+            "suspended_reason": suspendedReason.map { .string($0) } ?? .null,
             "relay_id": owner.map { .string($0) } ?? .null,
             "standby_relay_id": standby.map { .string($0) } ?? .null,
             "generation": generation.map { .integer(Int64($0)) } ?? .null,

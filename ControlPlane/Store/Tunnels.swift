@@ -12,6 +12,8 @@ public struct TunnelView: Sendable, Hashable {
     public var label: String
     public var hostname: String
     public var state: TunnelState
+    /// `surplus`, `operator` or `account` while it is suspended.
+    public var suspendedReason: String?
     public var createdAt: WallTime
     /// nil while it was never placed.
     public var generation: Int?
@@ -24,6 +26,7 @@ public struct TunnelView: Sendable, Hashable {
         region = try row["region_id"]
         label = try row["label"]
         hostname = try row["hostname"]
+        suspendedReason = try row["suspended_reason"]
         createdAt = try row["created_at"]
         generation = try row["generation"]
         owner = try row["owner_relay_id"]
@@ -77,7 +80,7 @@ extension Store {
             return try TunnelView(
                 try tx.row(
                     """
-                    SELECT t.id, t.account_id, t.region_id, t.label, t.hostname, t.state = 'suspended' AS suspended,
+                    SELECT t.id, t.account_id, t.region_id, t.label, t.hostname, false AS suspended, NULL AS suspended_reason,
                         floor(extract(epoch FROM t.created_at))::bigint AS created_at, NULL AS generation,
                         NULL AS owner_relay_id, NULL AS standby_relay_id, false AS linked, NULL AS awaited_seconds
                     FROM tunnels t WHERE t.id = $1
@@ -92,6 +95,8 @@ extension Store {
                 """
                 SELECT t.id, t.account_id, t.region_id, t.label, t.hostname,
                     t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                    CASE WHEN a.suspended_at IS NOT NULL THEN 'account' ELSE t.suspended_reason END
+                        AS suspended_reason,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
                     p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
                     floor(extract(epoch FROM now() - p.awaited_since))::bigint AS awaited_seconds
@@ -111,6 +116,8 @@ extension Store {
                 """
                 SELECT t.seq, t.id, t.account_id, t.region_id, t.label, t.hostname,
                     t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                    CASE WHEN a.suspended_at IS NOT NULL THEN 'account' ELSE t.suspended_reason END
+                        AS suspended_reason,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
                     p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
                     floor(extract(epoch FROM now() - p.awaited_since))::bigint AS awaited_seconds
@@ -134,6 +141,8 @@ extension Store {
                 """
                 SELECT t.seq, t.id, t.account_id, t.region_id, t.label, t.hostname,
                     t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                    CASE WHEN a.suspended_at IS NOT NULL THEN 'account' ELSE t.suspended_reason END
+                        AS suspended_reason,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
                     p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
                     floor(extract(epoch FROM now() - p.awaited_since))::bigint AS awaited_seconds

@@ -120,6 +120,10 @@ import Testing
         }
         #expect(try await move("free")["plan"] == "free")
         #expect(try await states() == ["offline", "suspended", "suspended"])
+        let newest = try await fixture.call("GET", "/v1/tunnels/\(made[2])", as: account.apiKey)
+        #expect(newest["suspended_reason"] == "surplus")
+        let oldest = try await fixture.call("GET", "/v1/tunnels/\(made[0])", as: account.apiKey)
+        #expect(oldest["suspended_reason"] == .null)
         #expect(try await fixture.place(made[2], "ses_1", account).code == "suspended")
         let shown = try await fixture.call("GET", "/v1/account", as: account.apiKey)
         #expect(shown["plan"] == ["id": "free", "name": "Free"])

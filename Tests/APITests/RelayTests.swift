@@ -61,6 +61,31 @@ import Wire
         #expect(delta.upserts.map(\.tunnel) == [tunnel])
     }
 
+    /// Promise: a changed plan reaches a relay that waits at once, with the limits of the tunnels it concerns.
+    @Test func aHeldPollIsReleasedByAChangedPlan() async throws {
+        let fixture = try await Fixture()
+        let follow = fixture.followChanges()
+        defer { follow.cancel() }
+        let account = try await fixture.account(plan: "plus")
+        let tunnel = try await fixture.tunnel(account)
+        _ = try await fixture.tunnel(try await fixture.account(plan: "team"))
+        let key = try await fixture.relay("r1")
+        guard case .snapshot(let snapshot) = try await pull(fixture, key, since: 0, epoch: 0) else {
+            Issue.record("not a snapshot")
+            return
+        }
+        async let held = pull(fixture, key, since: snapshot.rev, epoch: snapshot.epoch, wait_s: 20)
+        let changed = try await fixture.call(
+            "PATCH", "/v1/ops/plans/plus", ["players": 33], as: Fixture.operatorKey)
+        #expect(changed.status == 200)
+        guard case .delta(let delta) = try await held else {
+            Issue.record("not a delta")
+            return
+        }
+        #expect(delta.upserts.map(\.tunnel) == [tunnel])
+        #expect(delta.upserts.first?.limits.players == 33)
+    }
+
     @Test func theOwnersWordMakesATunnelOnline() async throws {
         let fixture = try await Fixture()
         let account = try await fixture.account()
