@@ -1,0 +1,20 @@
+"""infra/bench/splice: one round runs through and prints what it measured. What it measured is not judged here."""
+
+import subprocess
+import unittest
+
+from stack import ROOT
+
+
+class BenchTests(unittest.TestCase):
+    def test_a_round_prints_medians_and_ratios(self):
+        result = subprocess.run(
+            [ROOT / "infra/bench/splice", "--rounds", "1", "--no-build"], capture_output=True, text=True, timeout=300
+        )
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        for ratio in (r"pingpong / nginx +\d", r"pingpong / haproxy +\d", r"bulk +/ haproxy +\d"):
+            self.assertRegex(result.stdout, ratio)
+
+
+if __name__ == "__main__":
+    unittest.main()
