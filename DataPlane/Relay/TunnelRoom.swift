@@ -12,6 +12,9 @@ final class TunnelRoom {
     private var players: [PlayerID: PlayerConnection] = [:]
     private var datas: [DataID: DataConnection] = [:]
     private var splices: [PlayerID: RunningSplice] = [:]
+    /// What all players share while the tunnel's bytes are limited. Without a limit there is none to ask.
+    private(set) var meter: SpliceMeter?
+    private var meteredRate: Int?
     private var alarm: (timer: TimerID, due: Instant)?
     /// The highest generation seen here, in tickets or assignments: nobody older gets in again.
     private(set) var generation = 0
@@ -25,6 +28,7 @@ final class TunnelRoom {
         desk = TunnelDesk(
             loop: relayLoop.number, rendezvous: relayLoop.context.relay.rendezvous, limits: limits,
             timing: relayLoop.context.patience.desk)
+        followLimits()
     }
 
     // MARK: the link
@@ -152,6 +156,7 @@ final class TunnelRoom {
     // MARK: doing
 
     private func perform(_ actions: [DeskAction]) {
+        followLimits()
         for action in actions { perform(action) }
         metrics.parked.add(desk.parkedCount - countedParked)
         countedParked = desk.parkedCount
@@ -197,8 +202,25 @@ final class TunnelRoom {
         }
         // The player's first bytes went with START; what START itself left unsent is counted by the splice.
         let sentBefore = server.playerBytesSent - server.moved.output.count
+        splice.meter = meter
         splices[player] = RunningSplice(splice: splice, countedToServer: -sentBefore)
         splice.start()
+    }
+
+    /// Running players feel the desk's limits at once.
+    private func followLimits() {
+        let rate = desk.limits.bytes_per_s
+        guard rate != meteredRate else { return }
+        meteredRate = rate
+        guard let rate else {
+            meter = nil
+            for running in splices.values { running.splice.meter = nil }
+            return
+        }
+        if let meter { return meter.change(bytes_per_s: rate) }
+        let meter = SpliceMeter(loop: loop, bytes_per_s: rate, isFull: splices.isEmpty)
+        self.meter = meter
+        for running in splices.values { running.splice.meter = meter }
     }
 
     /// Adds what passed since the last call to the relay's counts.

@@ -12,12 +12,21 @@ public struct SpliceReport: Sendable, Hashable {
 /// Small packets go by recv and send through the loop's shared memory, two calls a packet; a direction that keeps
 /// filling large reads moves to splice(2), where the bytes stay in the kernel, and back when the bulk is over.
 /// What one side cannot take is held (at most one read), and nothing more is read from the other until it is
-/// gone. An end of one direction is passed on as such; the other goes on.
+/// gone. An end of one direction is passed on as such; the other goes on. A direction whose meter grants nothing
+/// reads nothing until its turn comes, so that TCP holds the sender up.
 public final class Splice {
     private let left: SpliceSide
     private let right: SpliceSide
     private let loop: EventLoop
     private var onEnd: ((SpliceReport) -> Void)?
+    /// The limit that both directions share with other splices; nil is none. May change while bytes pass.
+    public var meter: SpliceMeter? {
+        didSet {
+            guard onEnd != nil, meter !== oldValue else { return }
+            left.meter = meter
+            right.meter = meter
+        }
+    }
     private var check: TimerID?
     /// One direction ended, and the other silent for so long: nobody is coming back.
     private static let halfClosedLimit = Milliseconds.seconds(60)
@@ -52,6 +61,8 @@ public final class Splice {
             loop.atEndOfTurn { [self] in end() }
             return
         }
+        // Bytes read ahead pass at once, and count nevertheless.
+        meter?.charge(left.bytes + right.bytes)
         // Bytes that came before the descriptors were watched make no edge.
         loop.requeue(left, [.readable, .writable])
         loop.requeue(right, [.readable, .writable])
@@ -72,7 +83,9 @@ public final class Splice {
         check = loop.schedule(after: Self.halfClosedLimit) { [weak self] in
             guard let self, self.onEnd != nil else { return }
             let silent = self.loop.now.since(self.lastActivity) >= Self.halfClosedLimit
-            if silent, self.left.hasEnded || self.right.hasEnded { self.end() } else { self.armCheck() }
+            let isWaiting = self.left.isWaiting || self.right.isWaiting
+            let isOver = silent && !isWaiting && (self.left.hasEnded || self.right.hasEnded)
+            if isOver { self.end() } else { self.armCheck() }
         }
     }
 
@@ -96,7 +109,7 @@ public final class Splice {
 }
 
 /// One socket of a splice and the direction that leads away from it: read here, written to the peer.
-private final class SpliceSide: Source {
+final class SpliceSide: Source {
     let descriptor: Int32
     private(set) var bytes = 0
     private(set) var lastRead: Instant
@@ -120,6 +133,18 @@ private final class SpliceSide: Source {
     private var pipe: Pipe?
     private var largeReads = 0
     private var smallSplices = 0
+    /// nil: as fast as it goes.
+    fileprivate var meter: SpliceMeter? {
+        didSet {
+            guard owned != nil else { return }
+            oldValue?.forget(self)
+            guard isWaiting else { return }
+            isWaiting = false
+            loop.requeue(self, .readable)
+        }
+    }
+    /// For the meter to grant bytes: nothing is read before.
+    private(set) var isWaiting = false
     /// The kernel told of the end; it tells once, and maybe while the peer was full.
     private var endIsNear = false
 
@@ -172,18 +197,50 @@ private final class SpliceSide: Source {
     /// has emptied the socket (epoll(7)), unless its end is known to follow.
     private func pump() {
         guard !isBlocked, !hasEnded else { return }
+        if let meter { return pump(meter) }
         lastRead = loop.now
         for _ in 0..<Self.readsPerTurn {
-            let isMore = pipe == nil ? copyOnce() : spliceOnce()
+            let isMore =
+                pipe == nil ? copyOnce(atMost: EventLoop.scratchBytes) : spliceOnce(atMost: Pipe.capacity)
             guard isMore else { return }
         }
         loop.requeue(self, .readable)
     }
 
+    private func pump(_ meter: SpliceMeter) {
+        guard !isWaiting else { return }
+        for _ in 0..<Self.readsPerTurn {
+            let granted = meter.ask(pipe == nil ? EventLoop.scratchBytes : Pipe.capacity, for: self)
+            guard granted > 0 else {
+                isWaiting = true
+                return
+            }
+            guard readOnce(granted, of: meter) else { return }
+        }
+        loop.requeue(self, .readable)
+    }
+
+    /// The turn that the meter promised.
+    func resume(_ granted: Int) {
+        guard let meter, isWaiting else { return }
+        isWaiting = false
+        if readOnce(granted, of: meter) { pump(meter) }
+    }
+
+    private func readOnce(_ granted: Int, of meter: SpliceMeter) -> Bool {
+        lastRead = loop.now
+        let before = bytes
+        let isMore =
+            pipe == nil
+            ? copyOnce(atMost: min(granted, EventLoop.scratchBytes)) : spliceOnce(atMost: granted)
+        meter.giveBack(granted - (bytes - before), from: self)
+        return isMore
+    }
+
     /// False when there is nothing more to do for now.
-    private func copyOnce() -> Bool {
+    private func copyOnce(atMost limit: Int) -> Bool {
         let memory = loop.scratch
-        let count = recv(descriptor, memory.baseAddress, EventLoop.scratchBytes, 0)
+        let count = recv(descriptor, memory.baseAddress, limit, 0)
         guard count > 0 else { return readStopped(count) }
         bytes += count
         let sent = CLinux.send(peerDescriptor, memory.baseAddress, count, Int32(MSG_NOSIGNAL))
@@ -198,7 +255,7 @@ private final class SpliceSide: Source {
         } else {
             largeReads = 0
         }
-        return endIsNear || count == EventLoop.scratchBytes
+        return endIsNear || count == limit
     }
 
     private func hold(_ rest: UnsafeRawBufferPointer) {
@@ -219,10 +276,10 @@ private final class SpliceSide: Source {
         if let taken = pipe.take() { pool.give(back: taken) }
     }
 
-    private func spliceOnce() -> Bool {
+    private func spliceOnce(atMost limit: Int) -> Bool {
         guard let into = pipe?.writeEnd.rawValue else { return true }
         let count = CLinux.splice(
-            descriptor, nil, into, nil, Pipe.capacity, MC_SPLICE_F_MOVE | MC_SPLICE_F_NONBLOCK)
+            descriptor, nil, into, nil, limit, MC_SPLICE_F_MOVE | MC_SPLICE_F_NONBLOCK)
         guard count > 0 else { return readStopped(count) }
         bytes += count
         pipe?.held += count
@@ -293,6 +350,7 @@ private final class SpliceSide: Source {
 
     func close() {
         guard owned != nil else { return }
+        meter?.forget(self)
         loop.remove(self)
         if let buffer = pending.take() { pool.give(back: buffer) }
         demote()

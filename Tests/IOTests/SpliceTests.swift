@@ -4,44 +4,6 @@ import IO
 import Testing
 
 struct SpliceTests {
-    /// client — [left splice right] — home, all on one loop.
-    private func withSplice(
-        _ loop: EventLoop, toRight: [UInt8] = [], onEnd: @escaping (SpliceReport) -> Void = { _ in },
-        _ body: @escaping (Stream, Handler, Stream, Handler) -> Void
-    ) throws {
-        let ends = Ends()
-        func check() {
-            guard let client = ends.client, let home = ends.home, let left = ends.left.take(),
-                let right = ends.right.take()
-            else { return }
-            body(client, ends.clientHandler, home, ends.homeHandler)
-            Splice(
-                loop: loop, pool: SplicePool(), left: left, right: right, toRight: toRight, onEnd: onEnd
-            ).start()
-            client.start()
-            home.start()
-        }
-        try withPair(loop) { client, left in
-            ends.client = Stream(loop: loop, descriptor: client, handler: ends.clientHandler)
-            ends.left = consume left
-            check()
-        }
-        try withPair(loop) { home, right in
-            ends.home = Stream(loop: loop, descriptor: home, handler: ends.homeHandler)
-            ends.right = consume right
-            check()
-        }
-    }
-
-    private final class Ends {
-        var client: Stream?
-        var home: Stream?
-        var left: Descriptor?
-        var right: Descriptor?
-        let clientHandler = Handler()
-        let homeHandler = Handler()
-    }
-
     @Test func bytesReadAheadComeFirstHoweverMany() throws {
         var got: [UInt8] = []
         let ahead = pattern(150_000)

@@ -123,6 +123,15 @@ final class FakeAgent {
         }
     }
 
+    /// What LIMITS says next.
+    func newLimits() throws -> Limits {
+        while true {
+            let frame = try next()
+            if case .limits(let limits) = frame { return limits }
+            try take(frame)
+        }
+    }
+
     private func take(_ frame: LinkFrame) throws {
         guard case .park(let nonces, let rendezvous) = frame else {
             throw TestFailure("\(frame) came instead of PARK or OPEN")
