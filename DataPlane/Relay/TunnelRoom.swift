@@ -157,9 +157,10 @@ final class TunnelRoom {
 
     private func perform(_ actions: [DeskAction]) {
         followLimits()
-        for action in actions { perform(action) }
+        // Counted before anyone outside can see what was decided.
         metrics.parked.add(desk.parkedCount - countedParked)
         countedParked = desk.parkedCount
+        for action in actions { perform(action) }
         setAlarm()
         leaveIfIdle()
     }
