@@ -8,14 +8,21 @@ enum AgentKeyRoutes {
     static let all = [
         Route(
             "POST", "/v1/agent-keys", .account, idempotency: .holdsSecret,
+            takes: .body([:], optional: ["name": Schemas.keyName]), gives: .created(Schemas.newAgentKey),
             "Makes an agent key. The key is shown once."
         ) { api, call in
             try await create(api, call)
         },
-        Route("GET", "/v1/agent-keys", .account, "Lists the account's agent keys.") { api, call in
+        Route(
+            "GET", "/v1/agent-keys", .account, query: Schemas.page(), gives: .list(of: Schemas.agentKey),
+            "Lists the account's agent keys."
+        ) { api, call in
             try await list(api, call)
         },
-        Route("DELETE", "/v1/agent-keys/{id}", .account, "Revokes an agent key: its tunnels go offline.") {
+        Route(
+            "DELETE", "/v1/agent-keys/{id}", .account, gives: .nothing,
+            "Revokes an agent key: its tunnels go offline."
+        ) {
             api, call in
             try await revoke(api, call)
         },

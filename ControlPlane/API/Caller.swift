@@ -11,7 +11,7 @@ public enum Caller: Sendable, Hashable {
     case relay(RelayKeyID)
     case `operator`
 
-    public enum Kind: String, Sendable, Hashable {
+    public enum Kind: String, Sendable, Hashable, CaseIterable {
         case user = "access token"
         case apiKey = "API key"
         case agent = "agent key"

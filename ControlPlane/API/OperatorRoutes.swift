@@ -10,19 +10,35 @@ enum OperatorRoutes {
     static let all = [
         Route(
             "POST", "/v1/ops/accounts", .operators,
+            takes: .body(
+                ["email": Schemas.email, "password": Schemas.newPassword], optional: ["plan": Schemas.plan]),
+            gives: .created(
+                .object([
+                    "account_id": .id(AccountID.self), "api_key": Schemas.secret("mck_"),
+                    "agent_key": Schemas.secret("mca_"),
+                ])), problems: [409: ["email-taken"]],
             "Makes an account with a user, an API key and an agent key."
         ) {
             api, call in try await createAccount(api, call)
         },
         Route(
-            "POST", "/v1/ops/relay-keys", .operators, "Makes a key for relays; a new region begins to exist."
+            "POST", "/v1/ops/relay-keys", .operators,
+            takes: .body(["region": Schemas.region], optional: ["name": Schemas.keyName]),
+            gives: .created(.object(["id": .id(RelayKeyID.self), "key": Schemas.secret("mcr_")])),
+            "Makes a key for relays; a new region begins to exist."
         ) {
             api, call in try await createRelayKey(api, call)
         },
-        Route("GET", "/v1/ops/relays", .operators, "Lists the relays with their load.") { api, call in
+        Route(
+            "GET", "/v1/ops/relays", .operators, gives: .list(of: Schemas.relay),
+            "Lists the relays with their load."
+        ) { api, call in
             try await relays(api, call)
         },
-        Route("GET", "/v1/ops/tunnels", .operators, "Lists all tunnels with their places.") { api, call in
+        Route(
+            "GET", "/v1/ops/tunnels", .operators, query: Schemas.page(["hostname": Schemas.hostname]),
+            gives: .list(of: Schemas.operatorTunnel), "Lists all tunnels with their places."
+        ) { api, call in
             try await tunnels(api, call)
         },
     ]

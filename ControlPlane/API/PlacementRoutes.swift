@@ -9,6 +9,11 @@ enum PlacementRoutes {
     static let all = [
         Route(
             "POST", "/v1/tunnels/{id}/placements", .agents,
+            takes: .body(
+                ["session": Schemas.word],
+                optional: ["exclude": .list(of: .text("relay-1", 1...64), max: 32)]),
+            gives: .created(Schemas.placement),
+            problems: [403: ["suspended"], 409: ["session-replaced"]],
             "Places a tunnel for an agent session. The same session gets the same placement with a fresh ticket."
         ) { api, call in try await place(api, call) }
     ]

@@ -5,18 +5,20 @@ import Store
 /// What operators sell, and what one account has instead. Every change is enforced in the transaction that makes it.
 enum PlanRoutes {
     static let all = [
-        Route("GET", "/v1/ops/plans", .operators, "Lists the plans.") { api, call in
+        Route("GET", "/v1/ops/plans", .operators, gives: .list(of: Schemas.planDetails), "Lists the plans.") {
+            api, call in
             try call.refuseInput()
             return .list(try await api.store.plans().map(\.json), nextCursor: nil)
         },
         Route(
-            "PATCH", "/v1/ops/plans/{id}", .operators,
+            "PATCH", "/v1/ops/plans/{id}", .operators, takes: changes, gives: .ok(Schemas.planDetails),
+            problems: [409: ["price-taken"]],
             "Changes a plan: only the members that are sent; null is no limit."
         ) {
             api, call in try await change(api, call)
         },
         Route(
-            "GET", "/v1/ops/accounts/{id}/limits", .operators,
+            "GET", "/v1/ops/accounts/{id}/limits", .operators, gives: .ok(Schemas.terms),
             "Shows an account's plan, its exception and the limits that count."
         ) {
             api, call in
@@ -25,21 +27,35 @@ enum PlanRoutes {
             return .json(200, account.terms.json)
         },
         Route(
-            "PUT", "/v1/ops/accounts/{id}/limits", .operators,
+            "PUT", "/v1/ops/accounts/{id}/limits", .operators, takes: Schemas.exception,
+            gives: .ok(Schemas.terms),
             "Replaces an account's exception: null is no limit, a number that is missing is the plan's."
         ) {
             api, call in try await setException(api, call)
         },
         Route(
-            "PUT", "/v1/ops/accounts/{id}/plan", .operators,
+            "PUT", "/v1/ops/accounts/{id}/plan", .operators, takes: .body(["plan": Schemas.plan]),
+            gives: .ok(Schemas.terms),
             "Moves an account to another plan; its exception stays."
         ) {
             api, call in try await setPlan(api, call)
         },
     ]
 
+    private static let changes = Schema.object(
+        [:],
+        optional: [
+            "name": .text("Free", 1...100), "position": .integer(Range.position, 1),
+            "max_tunnels": number(Range.tunnels, 1), "players": number(Range.players, 10),
+            "bytes_per_s": number(Range.bytes_per_s, 2_500_000),
+            "bytes_per_month": number(Range.bytes_per_month, 50_000_000_000),
+            "idle_timeout_s": number(Range.idle_timeout_s, 1800), "members": number(Range.members, 1),
+            "chosen_names": .bool(false), "own_domains": .bool(false), "priority": .bool(false),
+            "stripe_price": Schema.text("price_1ABC", 1...255, pattern: "^[!-~]+$").orNull,
+        ])
+
     /// What a number may be. Large enough for any machine, small enough for every column and for JSON.
-    private enum Range {
+    enum Range {
         static let tunnels: ClosedRange<Int64> = 0...1_000_000
         static let players: ClosedRange<Int64> = 0...1_000_000
         static let bytes_per_s: ClosedRange<Int64> = 1...1_000_000_000_000
@@ -47,6 +63,11 @@ enum PlanRoutes {
         static let idle_timeout_s: ClosedRange<Int64> = 1...31_536_000
         static let members: ClosedRange<Int64> = 1...1_000_000
         static let position: ClosedRange<Int64> = 0...1_000_000
+    }
+
+    /// null is no limit.
+    static func number(_ range: ClosedRange<Int64>, _ example: Int64) -> Schema {
+        Schema.integer(range, example).orNull
     }
 
     private static func exception(_ fields: inout Fields) -> AccountException {

@@ -41,7 +41,7 @@ public struct Problem: Error, Sendable, Equatable {
     /// `application/problem+json`; `instance` is the path that was asked for.
     public func body(instance: String, requestID: String) -> JSON {
         var object: JSONObject = [
-            "type": .string(code == "quota-exceeded" ? Self.quotaType : "urn:minecart:problem:\(code)"),
+            "type": .string(Self.type(of: code)),
             "title": .string(HTTPStatus.name(status)),
             "status": .integer(Int64(status)),
             "detail": .string(detail),
@@ -54,6 +54,10 @@ public struct Problem: Error, Sendable, Equatable {
         }
         for member in more.members { object[member.name] = member.value }
         return .object(object)
+    }
+
+    static func type(of code: String) -> String {
+        code == "quota-exceeded" ? quotaType : "urn:minecart:problem:\(code)"
     }
 
     /// Registered by draft-ietf-httpapi-ratelimit-headers.

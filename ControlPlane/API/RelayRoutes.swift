@@ -10,28 +10,41 @@ import Wire
 /// What relays ask and tell.
 enum RelayRoutes {
     static let all = [
-        Route("POST", "/v1/relay/registrations", .relays, limit: nil, "A relay says who and where it is.") {
+        Route(
+            "POST", "/v1/relay/registrations", .relays, limit: nil, takes: Schemas.registration,
+            gives: .ok(.object(["relay": .object(["id": Schemas.word]), "keys": Schemas.keySet])),
+            "A relay says who and where it is."
+        ) {
             api, call in
             try await register(api, call)
         },
         Route(
             "GET", "/v1/relay/assignments", .relays, limit: nil,
+            query: .object(
+                ["region": Schemas.region],
+                optional: ["since": .count(0), "epoch": .count(0), "wait": .integer(0...60, 0)]),
+            gives: .ok(
+                .object(["signed": .text("eyJhbGciOiJFZERTQSJ9.e30.c2ln", 1...AssignmentMessage.maxBytes)])),
             "What follows a revision of a region, signed; with wait, held until there is something."
         ) { api, call in try await assignments(api, call) },
         Route(
-            "POST", "/v1/relay/links", .relays, maxBodyBytes: 1 << 20, limit: nil,
+            "POST", "/v1/relay/links", .relays, maxBodyBytes: 1 << 20, limit: nil, takes: Schemas.links,
+            gives: .nothing,
             "Which agents came and went."
         ) {
             api, call in try await links(api, call)
         },
-        Route("POST", "/v1/relay/load", .relays, limit: nil, "A relay's load, while Redis is away.") {
+        Route(
+            "POST", "/v1/relay/load", .relays, limit: nil, takes: Schemas.load, gives: .nothing,
+            "A relay's load, while Redis is away."
+        ) {
             api, call in
             try await load(api, call)
         },
     ]
 
     private static let maxWait_s: Int64 = 25
-    private static let maxLinks = 10_000
+    static let maxLinks = 10_000
 
     private static func register(_ api: API, _ call: Call) async throws -> Reply {
         var fields = try call.body()

@@ -12,13 +12,22 @@ public struct Route: Sendable {
     public let maxBodyBytes: Int
     public let limit: RateLimit?
     public let idempotency: Idempotency
+    /// The body, the query and further header fields of a request; nil where none is taken.
+    let takes: Schema?
+    let query: Schema?
+    let fields: Schema?
+    /// nil fails a test: every route says what it answers.
+    let gives: Success?
+    /// Codes of problems by status, beyond those that every route may have.
+    let problems: [Int: [String]]
     public let summary: String
     let handler: Handler
 
     init(
         _ method: String, _ path: String, _ access: Access, maxBodyBytes: Int = 16 * 1024,
-        limit: RateLimit? = .calls, idempotency: Idempotency = .none, _ summary: String,
-        _ handler: @escaping Handler
+        limit: RateLimit? = .calls, idempotency: Idempotency = .none, takes: Schema? = nil,
+        query: Schema? = nil, fields: Schema? = nil, gives: Success? = nil, problems: [Int: [String]] = [:],
+        _ summary: String, _ handler: @escaping Handler
     ) {
         self.method = method
         self.path = PathPattern(path)
@@ -26,6 +35,11 @@ public struct Route: Sendable {
         self.maxBodyBytes = method == "GET" ? 0 : maxBodyBytes
         self.limit = limit
         self.idempotency = idempotency
+        self.takes = takes
+        self.query = query
+        self.fields = fields
+        self.gives = gives
+        self.problems = problems
         self.summary = summary
         self.handler = handler
     }

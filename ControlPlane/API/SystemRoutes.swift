@@ -5,30 +5,40 @@ import Store
 
 /// What machines ask: is it alive, can it serve, its public keys, its numbers.
 enum SystemRoutes {
-    static let all = [
-        Route("GET", "/healthz", .anyone, limit: nil, "The process is alive.") { _, _ in
+    static let all: [Route] = [
+        Route("GET", "/healthz", .anyone, limit: nil, gives: .text("ok\n"), "The process is alive.") { _, _ in
             .text(200, "ok\n")
         },
-        Route("GET", "/readyz", .anyone, limit: nil, "The control plane can serve: its database answers.") {
+        Route(
+            "GET", "/readyz", .anyone, limit: nil, gives: .text("ready\n"),
+            "The control plane can serve: its database answers."
+        ) {
             api, _ in
             if api.draining { throw Problem.unavailable("This control plane is about to stop.") }
             try await api.store.ping()
             return .text(200, "ready\n")
         },
         Route(
-            "GET", "/.well-known/jwks.json", .anyone, limit: nil, "The keys that sign tokens and assignments."
+            "GET", "/.well-known/jwks.json", .anyone, limit: nil, gives: .ok(Schemas.keySet),
+            "The keys that sign tokens and assignments."
         ) {
             api, _ in
             var reply = Reply.json(200, api.verificationKeys.jwks)
             reply.headers = [("Cache-Control", "public, max-age=300")]
             return reply
         },
-        Route("GET", "/openapi.json", .anyone, limit: nil, "This description.") { api, _ in
-            var reply = Reply.json(200, OpenAPI.document(of: api.table))
+        Route(
+            "GET", "/openapi.json", .anyone, limit: nil, gives: .ok(.anyObject(["openapi": "3.1.0"])),
+            "This description."
+        ) { api, _ in
+            var reply = Reply.text(200, OpenAPI.text, contentType: "application/json")
             reply.headers = [("Cache-Control", "public, max-age=300")]
             return reply
         },
-        Route("GET", "/metrics", .metrics, limit: nil, "Numbers for Prometheus.") { api, _ in
+        Route(
+            "GET", "/metrics", .metrics, limit: nil, gives: .text("up 1\n", contentType: Metrics.contentType),
+            "Numbers for Prometheus."
+        ) { api, _ in
             .text(200, api.metrics.render(), contentType: Metrics.contentType)
         },
     ]

@@ -7,26 +7,36 @@ import Wire
 enum TunnelRoutes {
     static let all = [
         Route(
-            "GET", "/v1/regions", .accountAndAgents,
+            "GET", "/v1/regions", .accountAndAgents, gives: .list(of: Schemas.regionEntry),
             "Lists the regions, each with the endpoints to measure it by."
         ) {
             api, call in try await regions(api, call)
         },
         Route(
             "POST", "/v1/tunnels", .accountAndAgents, idempotency: .replayed,
+            takes: .body(["region": Schemas.region], optional: ["name": Schemas.label]),
+            gives: .created(Schemas.tunnel, headers: ["Location"]),
+            problems: [403: ["plan-limit", "suspended"], 409: ["name-taken"]],
             "Makes a tunnel; without a name one is made up."
         ) {
             api, call in
             try await create(api, call)
         },
-        Route("GET", "/v1/tunnels", .accountAndAgents, "Lists the account's tunnels.") { api, call in
+        Route(
+            "GET", "/v1/tunnels", .accountAndAgents, query: Schemas.page(), gives: .list(of: Schemas.tunnel),
+            "Lists the account's tunnels."
+        ) { api, call in
             try await list(api, call)
         },
-        Route("GET", "/v1/tunnels/{id}", .accountAndAgents, "Shows one tunnel.") { api, call in
+        Route("GET", "/v1/tunnels/{id}", .accountAndAgents, gives: .ok(Schemas.tunnel), "Shows one tunnel.") {
+            api, call in
             try call.refuseInput()
             return .json(200, try await find(api, call).json)
         },
-        Route("DELETE", "/v1/tunnels/{id}", .account, "Deletes a tunnel; its name becomes free.") {
+        Route(
+            "DELETE", "/v1/tunnels/{id}", .account, gives: .nothing,
+            "Deletes a tunnel; its name becomes free."
+        ) {
             api, call in
             try await delete(api, call)
         },

@@ -8,22 +8,32 @@ enum UserRoutes {
     static let all = [
         Route(
             "POST", "/v1/users", .anyone, limit: .signIn,
+            takes: .body(["email": Schemas.email, "password": Schemas.newPassword]),
+            gives: .accepted(Schemas.message),
             "Signs up. The answer does not tell whether the address is known."
         ) {
             api, call in try await signUp(api, call)
         },
-        Route("POST", "/v1/sessions", .anyone, limit: .signIn, "Signs in with e-mail and password.") {
+        Route(
+            "POST", "/v1/sessions", .anyone, limit: .signIn,
+            takes: .body(["email": Schemas.email, "password": .text("correct horse battery", 1...256)]),
+            gives: .created(Schemas.session), problems: [401: ["wrong-credentials"]],
+            "Signs in with e-mail and password."
+        ) {
             api, call in
             try await signIn(api, call)
         },
         Route(
             "POST", "/v1/sessions/refresh", .anyone, limit: .signIn,
+            takes: .body(["refresh_token": .text("mcr_c2lu", 1...128)]), gives: .ok(Schemas.session),
+            problems: [401: ["invalid-refresh-token"]],
             "Renews a sign-in. Each refresh token is good for one use."
         ) {
             api, call in try await refresh(api, call)
         },
         Route(
-            "DELETE", "/v1/sessions/current", .callers([.user]), "Signs out: the refresh token is void."
+            "DELETE", "/v1/sessions/current", .callers([.user]), gives: .nothing,
+            "Signs out: the refresh token is void."
         ) { api, call in try await signOut(api, call) },
     ]
 

@@ -16,8 +16,6 @@ enum ControlPlane {
     /// How long requests in flight may take once we are told to stop.
     private static let stopDeadline = Milliseconds.seconds(10)
 
-    static var openAPI: String { OpenAPI.document(of: .standard).text }
-
     /// Serves until SIGTERM or SIGINT.
     static func serve(_ configuration: Configuration) async throws {
         let metrics = Metrics()

@@ -1,3 +1,4 @@
+import API
 import CLinux
 import Core
 import IO
@@ -23,7 +24,7 @@ enum Program {
                 ProcessLimits.raiseDescriptors()
                 try await ControlPlane.serve(Configuration(&settings))
             case "migrate": try await migrate(MigrateConfiguration(&settings))
-            case "openapi": say(ControlPlane.openAPI + "\n")
+            case "openapi": say(OpenAPI.text + "\n")
             case "help", "-h", "--help": say(usage)
             case let word:
                 complain("there is no command \"\(word)\"\n" + usage)

@@ -1,0 +1,205 @@
+import Core
+import Domain
+import Store
+import Wire
+
+/// What the API's values look like, each said once. Named ones are components of the document.
+enum Schemas {
+    // MARK: Parts
+
+    static let region = Schema.text("eu", 1...15, pattern: "^[a-z]([a-z0-9-]{0,13}[a-z0-9])?$")
+        .about("One of GET /v1/regions.").named("Region")
+    static let plan = Schema.text("free", 1...32).about("One of the plans.")
+    static let email = Schema.text("alex@example.com", 3...254, format: "email")
+    static let newPassword = Schema.text("correct horse battery", PasswordRule.length)
+    static let keyName = Schema.text("home", 1...100)
+    /// The part of a hostname that a person chooses. Reserved names are refused beyond this pattern.
+    static let label = Schema.text(
+        "castle", Label.length, pattern: "^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$")
+    static let hostname = Schema.text("castle.eu.mine.example", 1...253)
+    /// An id that another program chose.
+    static let word = Schema.text("relay-1", 1...64, pattern: "^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    static let endpoint = Schema.text(
+        "203.0.113.7:7000", 3...300,
+        pattern:
+            "^([0-9]{1,2}(\\.[0-9]{1,2}){3}|[a-z][a-z0-9]{0,20}(\\.[a-z][a-z0-9]{0,20}){0,3}):[1-9][0-9]{0,3}$"
+    )
+    static let fingerprint = Schema.text(
+        String(repeating: "0123456789abcdef", count: 4), 64...64, pattern: "^[0-9a-f]{64}$"
+    ).about("SHA-256 of the certificate.")
+    static let message = Schema.object(["message": .text("Done.", 1...300)]).named("Message")
+
+    /// Of a list. More members of the query may be given.
+    static func page(_ more: KeyValuePairs<String, Schema> = [:]) -> Schema {
+        let limits = Int64(Page.limits.lowerBound)...Int64(Page.limits.upperBound)
+        let standard = Schema.object(
+            [:],
+            optional: [
+                "limit": .integer(limits, Int64(Page.standardLimit)).about("How many at most."),
+                "cursor": .text("Mg", 1...64, pattern: "^[A-Za-z0-9_-]*$")
+                    .about("The next_cursor of an earlier answer."),
+            ])
+        return standard.with(optional: more)
+    }
+
+    private static func limit(_ example: Int64) -> Schema { .count(example).orNull }
+
+    // MARK: People
+
+    static let session = Schema.object([
+        "access_token": .text("eyJhbGciOiJFZERTQSJ9.e30.c2ln", 1...4096),
+        "refresh_token": .text("mcr_c2lu", 1...512), "token_type": .words("Bearer"),
+        "expires_in_s": .count(AccessTokens.lifetime_s), "account_id": .id(AccountID.self),
+    ]).named("Session")
+
+    static let account = Schema.object([
+        "id": .id(AccountID.self), "suspended": .bool(false),
+        "plan": .object(["id": plan, "name": .text("Free", 1...100)]),
+        "limits": .object([
+            "max_tunnels": limit(1), "players": limit(10), "bytes_per_s": limit(2_500_000),
+            "bytes_per_month": limit(50_000_000_000), "idle_timeout_s": limit(1800),
+            "chosen_names": .bool(false), "own_domains": .bool(false), "priority": .bool(false),
+            "members": limit(1),
+        ]),
+        "usage": .object(["tunnels": .count(1), "suspended_tunnels": .count(0)]),
+    ]).named("Account")
+
+    static let agentKey = Schema.object([
+        "id": .id(AgentKeyID.self), "name": keyName, "created_at": .time, "last_used_at": .time.orNull,
+    ]).named("AgentKey")
+
+    static let newAgentKey = Schema.object([
+        "id": .id(AgentKeyID.self), "name": keyName, "key": secret("mca_"), "created_at": .time,
+    ]).named("NewAgentKey")
+
+    /// Shown once.
+    static func secret(_ prefix: String) -> Schema {
+        .text(prefix + "…", 1...256).about("Shown once: it cannot be asked for again.")
+    }
+
+    // MARK: Tunnels
+
+    static let tunnel = Schema.object([
+        "id": .id(TunnelID.self), "hostname": hostname, "name": .text("castle", 1...63), "region": region,
+        "state": .words(TunnelState.self), "suspended_reason": .text("plan", 1...64).orNull,
+        "created_at": .time,
+    ]).named("Tunnel")
+
+    static let regionEntry = Schema.object([
+        "id": region, "name": .text("Europe", 1...100), "endpoints": .list(of: address),
+    ]).named("RegionEntry")
+
+    /// Of a relay, as it is told to us; wider than what we take.
+    private static let address = Schema.text("203.0.113.7:7000", 3...300)
+
+    static let placement = Schema.object([
+        "generation": .count(1), "session": word.like("ses-1"),
+        "ticket": .text("eyJhbGciOiJFZERTQSJ9.e30.c2ln", 1...65536), "expires_in_s": .count(60),
+        "relay": .object(["id": word, "endpoint": address, "fingerprint": fingerprint]),
+        "standby": Schema.object([
+            "id": word, "endpoint": address, "fingerprint": fingerprint,
+        ]).orNull.about("Not given yet."),
+    ]).named("Placement")
+
+    // MARK: Relays
+
+    static let keySet = Schema.object([
+        "keys": .list(
+            of: .object(
+                [
+                    "kty": .words("OKP"), "crv": .words("Ed25519"), "x": .text("AAAA", 43...43),
+                    "kid": .text("k1", 1...128),
+                ], optional: ["alg": .words("Ed25519"), "use": .words("sig")], others: .anything))
+    ]).named("KeySet")
+
+    static let registration = Schema.body(
+        ["id": word, "region": region, "endpoint": endpoint, "fingerprint": fingerprint],
+        optional: ["mesh_address": endpoint, "shared_entry": .bool(false)])
+
+    static let links = Schema.body(
+        ["relay": word],
+        optional: [
+            "up": .list(of: link, max: RelayRoutes.maxLinks),
+            "down": .list(of: link, max: RelayRoutes.maxLinks),
+        ])
+
+    private static let link = Schema.object([
+        "tunnel": .id(TunnelID.self), "generation": .integer(1...Int64.max, 1),
+    ])
+
+    static let load = Schema.object([
+        "relay": .text("relay-1", 0...256), "region": .text("eu", 0...256), "players": anyInteger,
+        "links": anyInteger, "bytes_per_s": anyInteger, "cpu_permille": anyInteger,
+        "free_descriptors": anyInteger, "epoch": anyInteger, "rev": anyInteger,
+        "digest": .text("", 0...256), "draining": .bool(false),
+    ]).named("LoadReport")
+
+    private static let anyInteger = Schema.count(1)
+
+    // MARK: Operators
+
+    static let operatorTunnel = Schema.object([
+        "id": .id(TunnelID.self), "account_id": .id(AccountID.self), "hostname": hostname, "region": region,
+        "state": .words(TunnelState.self), "suspended_reason": .text("plan", 1...64).orNull,
+        "relay_id": word.orNull, "standby_relay_id": word.orNull, "generation": Schema.count(1).orNull,
+        "created_at": .time,
+    ]).named("OperatorTunnel")
+
+    static let relay = Schema.object([
+        "id": word, "region": region, "endpoint": address, "mesh_address": address.orNull,
+        "fingerprint": fingerprint, "shared_entry": .bool(false), "state": .text("active", 1...32),
+        "last_seen_at": .time,
+        "load": Schema.object([
+            "score": anyInteger, "players": anyInteger, "links": anyInteger, "bytes_per_s": anyInteger,
+            "cpu_permille": anyInteger, "free_descriptors": anyInteger, "epoch": anyInteger,
+            "rev": anyInteger, "digest": .text("", 0...256), "age_ms": Schema.count(400).orNull,
+        ]).orNull,
+    ]).named("Relay")
+
+    static let planDetails = Schema.object([
+        "id": plan, "name": .text("Free", 1...100), "position": .count(0), "max_tunnels": limit(1),
+        "players": limit(10), "bytes_per_s": limit(2_500_000), "bytes_per_month": limit(50_000_000_000),
+        "idle_timeout_s": limit(1800), "chosen_names": .bool(false), "own_domains": .bool(false),
+        "priority": .bool(false), "members": limit(1),
+        "stripe_price": .text("price_1ABC", 1...255).orNull,
+    ]).named("Plan")
+
+    static let exception = Schema.object(
+        [:],
+        optional: [
+            "max_tunnels": PlanRoutes.number(PlanRoutes.Range.tunnels, 25),
+            "players": PlanRoutes.number(PlanRoutes.Range.players, 250),
+            "bytes_per_s": PlanRoutes.number(PlanRoutes.Range.bytes_per_s, 62_500_000),
+            "idle_timeout_s": PlanRoutes.number(PlanRoutes.Range.idle_timeout_s, 3600),
+        ]
+    ).named("Exception")
+
+    static let terms = Schema.object([
+        "account_id": .id(AccountID.self), "plan": plan, "exception": exception,
+        "effective": .object([
+            "max_tunnels": limit(25), "players": limit(250), "bytes_per_s": limit(62_500_000),
+            "idle_timeout_s": limit(3600),
+        ]),
+    ]).named("Terms")
+
+    // MARK: Problems
+
+    static let problem = Schema.object(
+        [
+            "type": .text("urn:minecart:problem:not-found", 1...200)
+                .about("Stable: its last part is the code to look at."),
+            "title": .text("Not Found", 1...100), "status": .integer(400...599, 404),
+            "detail": .text("There is nothing here under this name for you.", 1...2000)
+                .about("What is wrong and what to do about it."),
+        ],
+        optional: [
+            "instance": .text("/v1/tunnels/tun_x", 1...16384), "request_id": .text("req_1", 1...128),
+            "errors": .list(
+                of: .object([
+                    "pointer": .text("/email", 1...2000)
+                        .about("JSON pointer into the body, or ?name for the query."),
+                    "detail": .text("is required", 1...2000),
+                ])),
+        ], others: .anything
+    ).named("Problem")
+}
