@@ -222,3 +222,21 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (scope, key)
 );
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
+
+-- Mails on their way. The body is emptied once the mail is sent or given up: it may hold a token.
+CREATE TABLE mail_outbox (
+    id text PRIMARY KEY,
+    recipient text NOT NULL,
+    subject text NOT NULL,
+    body text NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'given_up')),
+    attempts integer NOT NULL DEFAULT 0,
+    -- While a process sends it: when the others may.
+    next_try_at timestamptz NOT NULL DEFAULT now(),
+    problem text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz
+);
+CREATE INDEX mail_outbox_due ON mail_outbox (next_try_at) WHERE state = 'waiting';
+CREATE INDEX mail_outbox_recipient ON mail_outbox (lower(recipient), created_at);

@@ -15,16 +15,19 @@ public struct APISettings: Sendable {
     /// SHA-256 of METRICS_TOKEN.
     public var metricsTokenHash: [UInt8]?
     public var trustedProxies: TrustedProxies
+    /// Where people reach this API, without a slash at its end: what links in mails begin with.
+    public var publicURL: String
 
     public init(
         baseDomain: String, signingKey: SigningKey, operatorKey: String? = nil, metricsToken: String? = nil,
-        trustedProxies: TrustedProxies = .none
+        trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080"
     ) {
         self.baseDomain = baseDomain
         self.signingKey = signingKey
         operatorKeyHash = operatorKey.map { SHA256.hash(Array($0.utf8)) }
         metricsTokenHash = metricsToken.map { SHA256.hash(Array($0.utf8)) }
         self.trustedProxies = trustedProxies
+        self.publicURL = publicURL
     }
 }
 

@@ -2,6 +2,7 @@ import API
 import Core
 import Crypto
 import Domain
+import HTTP
 import IO
 import Postgres
 import Redis
@@ -36,6 +37,7 @@ struct Configuration: Sendable {
             settings.reject("METRICS_TOKEN is too short: use at least 8 random characters")
         }
         let proxies = settings.trustedProxies()
+        let publicURL = settings.publicURL(default: "http://localhost:\(listenAddress?.port ?? 8080)")
         regions = settings.regions(default: Self.defaultRegions)
         settings.logLevel()
         try settings.finish()
@@ -44,8 +46,7 @@ struct Configuration: Sendable {
         self.listenAddress = listenAddress
         api = APISettings(
             baseDomain: baseDomain, signingKey: signingKey, operatorKey: operatorKey,
-            metricsToken: metricsToken,
-            trustedProxies: proxies)
+            metricsToken: metricsToken, trustedProxies: proxies, publicURL: publicURL)
     }
 }
 
@@ -125,6 +126,16 @@ extension Settings {
             reject("SIGNING_KEY cannot be used: \(error)")
             return nil
         }
+    }
+
+    fileprivate mutating func publicURL(default standard: String) -> String {
+        guard let text = optional("PUBLIC_URL") else { return standard }
+        let trimmed = text.hasSuffix("/") ? String(text.dropLast()) : text
+        guard HTTPURL(trimmed) != nil, !trimmed.contains("?") else {
+            reject("PUBLIC_URL must be where people reach this API, such as https://api.dvv.one")
+            return standard
+        }
+        return trimmed
     }
 
     fileprivate mutating func trustedProxies() -> TrustedProxies {

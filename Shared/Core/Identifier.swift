@@ -70,6 +70,7 @@ public enum APIKeyKind: IdentifierKind { public static let prefix = "apk" }
 public enum OperatorKeyKind: IdentifierKind { public static let prefix = "opk" }
 public enum RelayKeyKind: IdentifierKind { public static let prefix = "rlk" }
 public enum AgentSessionKind: IdentifierKind { public static let prefix = "ses" }
+public enum MailKind: IdentifierKind { public static let prefix = "mai" }
 public enum RequestKind: IdentifierKind { public static let prefix = "req" }
 
 public typealias AccountID = Identifier<AccountKind>
@@ -84,3 +85,4 @@ public typealias RelayKeyID = Identifier<RelayKeyKind>
 /// One run of an agent.
 public typealias AgentSessionID = Identifier<AgentSessionKind>
 public typealias RequestID = Identifier<RequestKind>
+public typealias MailID = Identifier<MailKind>

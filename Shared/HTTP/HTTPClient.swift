@@ -15,6 +15,8 @@ public struct HTTPClientRequest: Sendable {
     /// From the answer's head to its end.
     public var bodyDeadline = Milliseconds.seconds(30)
     public var maxResponseBytes = 4 * 1024 * 1024
+    /// Not on a kept connection, which the server may be about to close: for requests that must not be left in doubt.
+    public var takesFreshConnection = false
 
     public init(
         _ method: String, _ url: HTTPURL, headers: HTTPHeaders = HTTPHeaders(), body: [UInt8] = []
@@ -81,11 +83,11 @@ public final class HTTPClient {
     }
 
     /// For `https`, servers are known by name and the authorities that this machine trusts.
-    public convenience init(loop: EventLoop) {
+    public convenience init(loop: EventLoop, oldest: TLSVersion = .tls13) {
         self.init(loop: loop) { host throws(CodecError) in
             let context: TLSClientContext
             do throws(TLSError) {
-                context = try TLSClientContext(verify: .system(host: host))
+                context = try TLSClientContext(verify: .system(host: host), oldest: oldest)
             } catch {
                 throw CodecError(error.description)
             }
@@ -100,7 +102,7 @@ public final class HTTPClient {
     public func send(_ request: HTTPClientRequest, _ done: @escaping Done) -> HTTPClientCall {
         let call = HTTPClientCall(client: self, request: request, done: done)
         let origin = Origin(isSecure: request.url.isSecure, endpoint: request.url.endpoint)
-        if let connection = idle[origin]?.popLast() {
+        if !request.takesFreshConnection, let connection = idle[origin]?.popLast() {
             call.begin(on: connection, reused: true)
         } else {
             connect(call)

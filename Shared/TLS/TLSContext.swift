@@ -3,17 +3,17 @@ import Core
 import Crypto
 import IO
 
-/// Owns an SSL_CTX with what both sides share: TLS 1.3 and nothing older, no sessions, no tickets, no buffers
-/// kept while a connection is idle.
+/// Owns an SSL_CTX with what both sides share: TLS 1.3 and, unless told otherwise, nothing older, no sessions, no
+/// tickets, no buffers kept while a connection is idle.
 final class ContextHandle {
     let pointer: OpaquePointer
 
-    init(_ method: OpaquePointer?) throws(TLSError) {
+    init(_ method: OpaquePointer?, oldest: TLSVersion = .tls13) throws(TLSError) {
         guard let pointer = SSL_CTX_new(method) else {
             throw TLSError("OpenSSL cannot start: \(takeOpenSSLReason())")
         }
         self.pointer = pointer
-        guard mc_SSL_CTX_set_min_proto_version(pointer, TLS1_3_VERSION) == 1,
+        guard mc_SSL_CTX_set_min_proto_version(pointer, oldest.number) == 1,
             mc_SSL_CTX_set_max_proto_version(pointer, TLS1_3_VERSION) == 1,
             SSL_CTX_set_num_tickets(pointer, 0) == 1
         else { throw TLSError("this OpenSSL has no TLS 1.3") }
@@ -23,6 +23,20 @@ final class ContextHandle {
     }
 
     deinit { SSL_CTX_free(pointer) }
+}
+
+/// What a client still speaks.
+public enum TLSVersion: Sendable {
+    /// For other people's services: some have nothing newer.
+    case tls12
+    case tls13
+
+    var number: Int32 {
+        switch self {
+        case .tls12: TLS1_2_VERSION
+        case .tls13: TLS1_3_VERSION
+        }
+    }
 }
 
 /// The side that shows a certificate. One serves all connections and all threads.
@@ -78,8 +92,8 @@ public final class TLSClientContext: @unchecked Sendable {
     let handle: ContextHandle
     private let identity: PeerIdentity
 
-    public init(verify: Verify) throws(TLSError) {
-        handle = try ContextHandle(TLS_client_method())
+    public init(verify: Verify, oldest: TLSVersion = .tls13) throws(TLSError) {
+        handle = try ContextHandle(TLS_client_method(), oldest: oldest)
         let context = handle.pointer
         switch verify {
         case .system(let host):
