@@ -170,6 +170,10 @@ CREATE TABLE placements (
     -- The last sessions that another one took over from: they do not get the tunnel back.
     replaced_sessions text[] NOT NULL DEFAULT '{}',
     agent_key_id text REFERENCES agent_keys,
+    -- The last other keys that had the tunnel: players may play on through their agents.
+    past_keys text[] NOT NULL DEFAULT '{}',
+    -- Those of them that were revoked: relays end what came with them.
+    revoked_keys text[] NOT NULL DEFAULT '{}',
     owner_relay_id text REFERENCES relays,
     standby_relay_id text REFERENCES relays,
     previous_relay_id text REFERENCES relays,

@@ -35,7 +35,8 @@ enum PlacementRoutes {
         let now = WallTime.now()
         let ticket = Ticket(
             relay: placement.relay.id, tunnel: tunnel.text, account: account.text, session: session,
-            generation: placement.generation, region: placement.region, hostnames: placement.hostnames,
+            agentKey: key.text, generation: placement.generation, region: placement.region,
+            hostnames: placement.hostnames,
             limits: placement.limits, issuedAt: now)
         return .json(
             201,

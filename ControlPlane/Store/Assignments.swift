@@ -10,7 +10,7 @@ extension Transaction {
                 """
                 SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
                     p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
-                    p.session, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    p.session, array_to_string(p.revoked_keys, ' ') AS revoked_keys, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
                     x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
                     x.idle_timeout_s AS own_idle_timeout_s
                 FROM tunnels t
@@ -29,7 +29,7 @@ extension Transaction {
                 """
                 SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
                     p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
-                    p.session, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    p.session, array_to_string(p.revoked_keys, ' ') AS revoked_keys, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
                     x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
                     x.idle_timeout_s AS own_idle_timeout_s
                 FROM tunnels t
@@ -47,6 +47,7 @@ extension Transaction {
         for row in rows {
             let owner: String? = try row["owner_relay_id"]
             let isSuspended: Bool = try row["suspended"]
+            let revokedKeys: String? = try row["revoked_keys"]
             found.append(
                 Assignment(
                     tunnel: try row["id"], account: try row["account_id"], hostnames: [try row["hostname"]],
@@ -54,7 +55,8 @@ extension Transaction {
                     previousOwner: try row["previous_relay_id"], generation: try row["generation"],
                     session: try row["session"], limits: try Limits(effective: row),
                     // Whether the agent has linked is the owner's to know: a placed tunnel counts as online here.
-                    state: isSuspended ? .suspended : owner == nil ? .offline : .online))
+                    state: isSuspended ? .suspended : owner == nil ? .offline : .online,
+                    revokedKeys: (revokedKeys ?? "").split(separator: " ").map { String($0) }))
         }
         return found
     }

@@ -105,8 +105,8 @@ extension Store {
         }
     }
 
-    /// Ends a key and every placement that was made with it; relays are told with the next revision. False when
-    /// the account has no such key.
+    /// Ends a key, every placement that was made with it, and the players who play on through it though another
+    /// key has the tunnel by now; relays are told with the next revision. False when the account has no such key.
     public func revokeAgentKey(
         _ id: AgentKeyID, account: AccountID, actor: String
     ) async throws(StoreError) -> Bool {
@@ -118,19 +118,30 @@ extension Store {
                 """, id, account)
             guard revoked.affected == 1 else { return false }
             let regions = try tx.query(
-                "SELECT DISTINCT region_id FROM placements WHERE agent_key_id = $1 ORDER BY region_id", id
+                """
+                SELECT DISTINCT p.region_id FROM tunnels t JOIN placements p ON p.tunnel_id = t.id
+                WHERE t.account_id = $2 AND (p.agent_key_id = $1 OR $1 = ANY (p.past_keys))
+                ORDER BY p.region_id
+                """, id, account
             ).map { try $0["region_id"] as String }
             for region in regions {
                 let rev = try tx.nextRevision(of: region)
                 let tunnels = try tx.query(
                     """
+                    UPDATE placements p SET revoked_keys = (ARRAY[$1::text] || p.revoked_keys)[1:16]
+                    FROM tunnels t
+                    WHERE t.id = p.tunnel_id AND t.account_id = $3 AND p.region_id = $2
+                        AND (p.agent_key_id = $1 OR $1 = ANY (p.past_keys))
+                    RETURNING p.tunnel_id
+                    """, id, region, account
+                ).map { try $0["tunnel_id"] as TunnelID }
+                try tx.query(
+                    """
                     UPDATE placements
                     SET generation = generation + 1, session = NULL, agent_key_id = NULL, owner_relay_id = NULL,
                         standby_relay_id = NULL, previous_relay_id = owner_relay_id, linked_at = NULL
                     WHERE agent_key_id = $1 AND region_id = $2
-                    RETURNING tunnel_id
-                    """, id, region
-                ).map { try $0["tunnel_id"] as TunnelID }
+                    """, id, region)
                 try tx.announce(region, rev, upserts: tunnels)
             }
             try tx.audit("agent_key.revoke", actor: actor, account: account, subject: id.text)

@@ -48,6 +48,11 @@ extension Store {
                         WHEN placements.session = excluded.session OR placements.session IS NULL
                         THEN placements.replaced_sessions
                         ELSE (ARRAY[placements.session] || placements.replaced_sessions)[1:16] END,
+                    past_keys = CASE
+                        WHEN placements.agent_key_id = excluded.agent_key_id OR placements.agent_key_id IS NULL
+                        THEN placements.past_keys
+                        ELSE (ARRAY[placements.agent_key_id]
+                            || array_remove(placements.past_keys, placements.agent_key_id))[1:16] END,
                     agent_key_id = excluded.agent_key_id, owner_relay_id = excluded.owner_relay_id,
                     standby_relay_id = NULL,
                     previous_relay_id = CASE

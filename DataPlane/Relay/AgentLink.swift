@@ -93,6 +93,7 @@ final class LinkGuest: StreamHandler {
 /// The link of a tunnel's agent, on the tunnel's loop. A silent one is asked, and given up when it stays silent.
 final class AgentLink: StreamHandler {
     let session: String
+    let agentKey: String?
     let generation: Int
     private let relayLoop: RelayLoop
     /// A link that was sent away may outlive its room.
@@ -108,6 +109,7 @@ final class AgentLink: StreamHandler {
         self.room = room
         relayLoop = room.relayLoop
         session = ticket.session
+        agentKey = ticket.agentKey
         generation = ticket.generation
         lastHeard = relayLoop.loop.now
         stream = Stream(

@@ -54,7 +54,9 @@ final class TunnelRoom {
         // The assignment is newer than the ticket when it knows this generation.
         let limits =
             relayLoop.context.routes.limits(of: tunnel, generation: ticket.generation) ?? ticket.limits
-        perform(desk.linkUp(limits: limits, now: loop.now, using: &relayLoop.random))
+        perform(
+            desk.linkUp(
+                agentKey: ticket.agentKey, limits: limits, now: loop.now, using: &relayLoop.random))
     }
 
     /// Why a link may not stay although its ticket is good.
@@ -62,8 +64,10 @@ final class TunnelRoom {
         let context = relayLoop.context
         if context.isDraining { return .draining }
         let newest = max(generation, context.routes.generation(of: tunnel) ?? 0)
+        let assignment = context.routes.assignment(of: tunnel)
+        if let assignment, Self.isRevoked(ticket.agentKey, assignment) { return .revoked }
         if ticket.generation < newest { return .staleGeneration }
-        return context.routes.assignment(of: tunnel)?.state == .suspended ? .revoked : nil
+        return assignment?.state == .suspended ? .revoked : nil
     }
 
     /// The link takes no more orders: it closed or is about to.
@@ -93,13 +97,17 @@ final class TunnelRoom {
         generation = max(generation, newest)
         guard let assignment, assignment.state != .suspended else {
             sendLinkAway(.revoked)
-            for running in Array(splices.values) { running.splice.close() }
-            return perform(desk.close(assignment == nil ? .unknownName : .suspended))
+            return perform(desk.end(assignment == nil ? .unknownName : .suspended))
         }
         if let link, let reason = Self.farewell(to: link, under: assignment, at: relayLoop.context.relay.id) {
             sendLinkAway(reason)
         }
+        perform(desk.revoked(assignment.revokedKeys))
         perform(desk.limitsChanged(assignment.limits))
+    }
+
+    private static func isRevoked(_ key: String?, _ assignment: Assignment) -> Bool {
+        key.map { assignment.revokedKeys.contains($0) } ?? false
     }
 
     /// Why the link has to go, if it has to. One whose ticket is newer than the assignment stays, and so does the
@@ -107,6 +115,7 @@ final class TunnelRoom {
     private static func farewell(to link: AgentLink, under assignment: Assignment, at relay: String)
         -> GoAwayReason?
     {
+        if isRevoked(link.agentKey, assignment) { return .revoked }
         if link.generation > assignment.generation { return nil }
         let isItsSession = assignment.session == link.session
         if assignment.owner == relay, isItsSession || link.generation == assignment.generation { return nil }
@@ -182,6 +191,7 @@ final class TunnelRoom {
         case .closeData(let data):
             let connection = datas.removeValue(forKey: data)
             connection?.close()
+        case .cut(let player): splices[player]?.splice.close()
         }
     }
 

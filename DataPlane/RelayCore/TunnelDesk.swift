@@ -27,6 +27,8 @@ public enum DeskAction: Sendable, Hashable {
     /// Tell the player why not, and close.
     case turnAway(PlayerID, OfflineReason)
     case closeData(DataID)
+    /// Close both sides of a running player's connection, and report that the player left.
+    case cut(PlayerID)
 }
 
 /// Brings players of one tunnel together with data connections of its agent: which parked one is used, when an
@@ -62,6 +64,14 @@ public struct TunnelDesk: Sendable {
         var deadline: Instant
         var retryAt: Instant?
         var triedAgain = false
+        /// The agent key behind the data connection that is to answer.
+        var agentKey: String?
+    }
+
+    private struct Playing: Sendable {
+        /// A server-list ping is no player.
+        let isLogin: Bool
+        let agentKey: String?
     }
 
     private let loop: UInt8
@@ -70,9 +80,11 @@ public struct TunnelDesk: Sendable {
     public private(set) var limits: Limits
     public private(set) var hasLink = false
     private var linkLostAt: Instant?
+    /// The agent key of the link that is there, or was the last one: every nonce went out over it.
+    private var agentKey: String?
     private var waiting: [PlayerID: Waiting] = [:]
-    /// Spliced, with whether it is a login: a server-list ping is no player.
-    private var playing: [PlayerID: Bool] = [:]
+    /// Spliced.
+    private var playing: [PlayerID: Playing] = [:]
     private var loginsPlaying = 0
     private var pool = ParkingPool()
     /// A tunnel that cannot bring connections is not let pile up players without end.
@@ -93,10 +105,11 @@ public struct TunnelDesk: Sendable {
     // MARK: the link
 
     public mutating func linkUp(
-        limits: Limits, now: Instant, using random: inout some RandomNumberGenerator
+        agentKey: String?, limits: Limits, now: Instant, using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
         hasLink = true
         linkLostAt = nil
+        self.agentKey = agentKey
         self.limits = limits
         var actions: [DeskAction] = [.send(.welcome(limits))]
         // Connections parked for the link before may lead to an agent that is gone.
@@ -127,6 +140,27 @@ public struct TunnelDesk: Sendable {
         return hasLink ? [.send(.limits(limits))] : []
     }
 
+    /// These agent keys are worth nothing any more. What came with them ends: the link, parked connections, waits
+    /// for a connection, and running players. What came with another key stays.
+    public mutating func revoked(_ keys: [String]) -> [DeskAction] {
+        guard !keys.isEmpty else { return [] }
+        func isRevoked(_ key: String?) -> Bool { key.map { keys.contains($0) } ?? false }
+        var actions: [DeskAction] = []
+        let linkIsRevoked = isRevoked(agentKey)
+        for (player, state) in inOrder({ _ in true }) {
+            let isOver = if case .forAnswer = state.stage { isRevoked(state.agentKey) } else { linkIsRevoked }
+            if isOver { actions += letGo(of: state.stage) + turnAway(player, .agentAway) }
+        }
+        if linkIsRevoked {
+            hasLink = false
+            linkLostAt = nil
+            agentKey = nil
+            actions += dropParked()
+        }
+        let cut = playing.filter { isRevoked($0.value.agentKey) }.keys
+        return actions + cut.sorted { $0.number < $1.number }.map { .cut($0) }
+    }
+
     /// The agent said that it will not bring the connection for this nonce.
     public mutating func refused(_ nonce: Nonce, _ reason: RefusalReason, now: Instant) -> [DeskAction] {
         if pool.failed(nonce, now: now) { return [.forget(nonce)] }
@@ -153,6 +187,7 @@ public struct TunnelDesk: Sendable {
             return open(for: player, now: now, using: &random) + adjustPool(now: now, using: &random)
         }
         waiting[player]?.stage = .forAnswer(data)
+        waiting[player]?.agentKey = agentKey
         // It may have died unnoticed while it was parked.
         waiting[player]?.retryAt = now + timing.retry
         return [.start(player, data)] + adjustPool(now: now, using: &random)
@@ -160,7 +195,7 @@ public struct TunnelDesk: Sendable {
 
     /// The player's connection ended, while waiting or after playing.
     public mutating func playerLeft(_ player: PlayerID) -> [DeskAction] {
-        if let isLogin = playing.removeValue(forKey: player), isLogin { loginsPlaying -= 1 }
+        if playing.removeValue(forKey: player)?.isLogin == true { loginsPlaying -= 1 }
         guard let left = waiting.removeValue(forKey: player) else { return [] }
         switch left.stage {
         case .forLink: return []
@@ -203,8 +238,9 @@ public struct TunnelDesk: Sendable {
         guard let player = player(startedOn: data) else { return [.closeData(data)] }
         switch answer {
         case .ready:
-            let isLogin = waiting.removeValue(forKey: player)?.isLogin ?? false
-            playing[player] = isLogin
+            let state = waiting.removeValue(forKey: player)
+            let isLogin = state?.isLogin ?? false
+            playing[player] = Playing(isLogin: isLogin, agentKey: state?.agentKey)
             if isLogin { loginsPlaying += 1 }
             return [.splice(player, data)]
         case .refused(let reason):
@@ -230,6 +266,12 @@ public struct TunnelDesk: Sendable {
             actions += letGo(of: state.stage) + tryAgain(player, now: now, using: &random)
         }
         return actions + adjustPool(now: now, using: &random)
+    }
+
+    /// The tunnel is no more, or not for now: whoever waits is told, parked connections are closed, and so are
+    /// running players.
+    public mutating func end(_ reason: OfflineReason) -> [DeskAction] {
+        close(reason) + playing.keys.sorted { $0.number < $1.number }.map { .cut($0) }
     }
 
     /// Whoever waits is told; parked connections are no players and are closed. Running players stay.
@@ -279,6 +321,7 @@ public struct TunnelDesk: Sendable {
     /// On a connection that the agent dialled just now.
     private mutating func start(_ player: PlayerID, on data: DataID) -> [DeskAction] {
         waiting[player]?.stage = .forAnswer(data)
+        waiting[player]?.agentKey = agentKey
         waiting[player]?.retryAt = nil
         return [.start(player, data)]
     }

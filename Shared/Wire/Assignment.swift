@@ -16,11 +16,13 @@ public struct Assignment: Sendable, Hashable {
     public var session: String?
     public var limits: Limits
     public var state: TunnelState
+    /// Agent keys that had the tunnel and are worth nothing any more: what came with them ends, players included.
+    public var revokedKeys: [String]
 
     public init(
         tunnel: String, account: String, hostnames: [String], owner: String? = nil, standby: String? = nil,
         previousOwner: String? = nil, generation: Int, session: String? = nil, limits: Limits = .none,
-        state: TunnelState
+        state: TunnelState, revokedKeys: [String] = []
     ) {
         self.tunnel = tunnel
         self.account = account
@@ -32,6 +34,7 @@ public struct Assignment: Sendable, Hashable {
         self.session = session
         self.limits = limits
         self.state = state
+        self.revokedKeys = revokedKeys
     }
 }
 
@@ -84,7 +87,7 @@ extension Assignment {
             "tunnel": .string(tunnel), "account": .string(account), "hostnames": .texts(hostnames),
             "owner": .text(owner), "standby": .text(standby), "previous_owner": .text(previousOwner),
             "generation": .number(generation), "session": .text(session), "limits": limits.json,
-            "state": .string(state.rawValue),
+            "state": .string(state.rawValue), "revoked_keys": .texts(revokedKeys),
         ]
     }
 
@@ -103,6 +106,7 @@ extension Assignment {
             throw .badValue(what: "assignment.state")
         }
         self.state = state
+        revokedKeys = try fields.optionalTexts("revoked_keys")
     }
 }
 

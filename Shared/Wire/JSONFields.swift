@@ -40,6 +40,12 @@ struct JSONFields {
         return texts
     }
 
+    /// Empty for null and for a missing member.
+    func optionalTexts(_ name: String) throws(WireError) -> [String] {
+        guard let value = object[name], !value.isNull else { return [] }
+        return try texts(name)
+    }
+
     /// A whole number that is not negative.
     func integer(_ name: String) throws(WireError) -> Int {
         guard let value = try optionalInteger(name) else { throw wrong(name) }

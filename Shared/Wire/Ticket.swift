@@ -21,6 +21,8 @@ public struct Ticket: Sendable, Hashable {
     public var tunnel: String
     public var account: String
     public var session: String
+    /// The agent key that the placement was made with; nil in tickets of older control planes.
+    public var agentKey: String?
     public var generation: Int
     public var role: Role
     public var region: String
@@ -30,13 +32,15 @@ public struct Ticket: Sendable, Hashable {
     public var expiresAt: WallTime
 
     public init(
-        relay: String, tunnel: String, account: String, session: String, generation: Int,
-        role: Role = .owner, region: String, hostnames: [String], limits: Limits, issuedAt: WallTime
+        relay: String, tunnel: String, account: String, session: String, agentKey: String? = nil,
+        generation: Int, role: Role = .owner, region: String, hostnames: [String], limits: Limits,
+        issuedAt: WallTime
     ) {
         self.relay = relay
         self.tunnel = tunnel
         self.account = account
         self.session = session
+        self.agentKey = agentKey
         self.generation = generation
         self.role = role
         self.region = region
@@ -89,7 +93,8 @@ extension Ticket {
     var claims: JSONObject {
         [
             "iss": .string(Self.issuer), "aud": .string(relay), "sub": .string(tunnel),
-            "account": .string(account), "session": .string(session), "generation": .number(generation),
+            "account": .string(account), "session": .string(session), "agent_key": .text(agentKey),
+            "generation": .number(generation),
             "role": .string(role.rawValue), "region": .string(region), "hostnames": .texts(hostnames),
             "limits": limits.json, "iat": .integer(issuedAt.seconds), "exp": .integer(expiresAt.seconds),
         ]
@@ -101,6 +106,7 @@ extension Ticket {
         tunnel = try fields.text("sub")
         account = try fields.text("account")
         session = try fields.text("session")
+        agentKey = try fields.optionalText("agent_key")
         generation = try fields.integer("generation")
         guard let role = Role(rawValue: try fields.text("role")) else {
             throw .badValue(what: "ticket.role")

@@ -20,6 +20,8 @@ extension Broken {
             try Self.changesArrive(fleet, home, within: .seconds(5))
             try player.echo()
 
+            try Self.aRevocationArrives(fleet, home, within: .seconds(4))
+
             // It comes back empty.
             try fleet.redis.resume()
             try Self.allRelaysAgree(fleet)
@@ -46,6 +48,20 @@ extension Broken {
         let id = try account.tunnel(fleet, tunnel.hostname)
         _ = try fleet.call("DELETE", "/v1/tunnels/\(id)", key: account.key, expect: 204)
         try #require(try agent.part.waitForEnd(within: limit) == .code(1))
+        try #require(try player.connection.receiveToEnd(within: limit).isEmpty)
+    }
+
+    /// Only the relay ends the player: the agent does not get to run.
+    private static func aRevocationArrives(_ fleet: Fleet, _ home: HomeServer, within limit: Milliseconds)
+        throws
+    {
+        let (account, agent, tunnel) = try fleet.newTunnel(home: home)
+        let player = try Player.join(port: tunnel.port, tunnel.hostname)
+        try player.echo()
+        agent.part.signal(SIGSTOP)
+        defer { agent.part.signal(SIGCONT) }
+        _ = try fleet.call(
+            "DELETE", "/v1/agent-keys/\(account.agentKeyID)", key: account.key, expect: 204)
         try #require(try player.connection.receiveToEnd(within: limit).isEmpty)
     }
 

@@ -1,3 +1,4 @@
+import CLinux
 import Core
 import Testing
 
@@ -27,19 +28,44 @@ extension Whole {
         }
     }
 
-    @Test func aRevokedAgentKeyDropsItsLink() async throws {
+    @Test func aRevokedAgentKeyDropsItsLinkAndItsPlayersWithinASecond() async throws {
         try await withFleet { fleet in
             let home = try HomeServer()
             let (account, agent, tunnel) = try fleet.newTunnel(home: home)
+            let (_, _, neighbour) = try fleet.newTunnel(home: home)
+            let player = try Player.join(port: tunnel.port, tunnel.hostname)
+            try player.echo()
+            let stranger = try Player.join(port: neighbour.port, neighbour.hostname)
+            try stranger.echo()
             _ = try fleet.call(
                 "DELETE", "/v1/agent-keys/\(account.agentKeyID)", key: account.key, expect: 204)
             try #require(try agent.part.waitForEnd(within: .seconds(3)) == .code(1))
             let word = try #require(agent.events.last { $0["event"]?.stringValue == "error" })
             try #require(["revoked", "bad_key"].contains(word["code"]?.stringValue ?? ""))
+            try #require(try player.connection.receiveToEnd(within: .seconds(3)).isEmpty)
+            try stranger.echo()
             let kick = try Player.kick(port: tunnel.port, tunnel.hostname)
             try #require(kick.contains("offline"))
             // The key opens nothing any more.
             try #require(try fleet.ask("GET", "/v1/tunnels", key: account.agentKey).status == 401)
+        }
+    }
+
+    /// An agent that does not obey: it is stopped, so that nobody but the relay can end what came with it.
+    @Test func theRelayItselfEndsARevokedAgentsPlayers() async throws {
+        try await withFleet { fleet in
+            let home = try HomeServer()
+            let (account, agent, tunnel) = try fleet.newTunnel(home: home)
+            let player = try Player.join(port: tunnel.port, tunnel.hostname)
+            try player.echo()
+            agent.part.signal(SIGSTOP)
+            defer { agent.part.signal(SIGCONT) }
+            _ = try fleet.call(
+                "DELETE", "/v1/agent-keys/\(account.agentKeyID)", key: account.key, expect: 204)
+            try #require(try player.connection.receiveToEnd(within: .seconds(3)).isEmpty)
+            try eventually("nothing of it is left at the relay", within: .seconds(3)) {
+                try Player.kick(port: tunnel.port, tunnel.hostname).contains("offline")
+            }
         }
     }
 

@@ -28,7 +28,10 @@ struct DeskWorld {
     private(set) var opened: [Nonce] = []
     private(set) var parkRequests: [[Nonce]] = []
     private(set) var frames: [LinkFrame] = []
+    /// Running players that had to go.
+    private(set) var cut: [PlayerID] = []
     private var hasLink = false
+    private var linkKey: String?
     private var lastNumber = 0
 
     init(limits: Limits = .none, seed: UInt64 = 1) {
@@ -38,9 +41,21 @@ struct DeskWorld {
 
     // MARK: events
 
-    mutating func linkUp(_ limits: Limits = .none) {
+    mutating func linkUp(_ limits: Limits = .none, key: String = "key-1") {
         hasLink = true
-        perform(desk.linkUp(limits: limits, now: now, using: &random))
+        linkKey = key
+        perform(desk.linkUp(agentKey: key, limits: limits, now: now, using: &random))
+    }
+
+    mutating func revoke(_ keys: String...) {
+        if linkKey.map({ keys.contains($0) }) ?? false { hasLink = false }
+        perform(desk.revoked(keys))
+    }
+
+    /// Deleted or suspended.
+    mutating func end(_ reason: OfflineReason) {
+        hasLink = false
+        perform(desk.end(reason))
     }
 
     mutating func linkLost() {
@@ -121,6 +136,8 @@ struct DeskWorld {
 
     private mutating func perform(_ actions: [DeskAction]) {
         for action in actions { perform(action) }
+        // As a relay does it: what was cut is reported afterwards.
+        for player in cut.filter({ playing[$0] != nil }) { leave(player) }
         #expect(desk.hasLink == hasLink)
         #expect(parked + expected.count <= 8 + waiting.count, "more parked connections than allowed")
         let isEmpty = !hasLink && waiting.isEmpty && playing.isEmpty && datas.isEmpty && expected.isEmpty
@@ -164,6 +181,9 @@ struct DeskWorld {
             #expect(datas[data] != nil, "closes what is not there")
             if case .spliced? = datas[data] { Issue.record("a running player's connection is closed") }
             datas[data] = nil
+        case .cut(let player):
+            #expect(playing[player] != nil, "cuts who does not play")
+            cut.append(player)
         }
     }
 

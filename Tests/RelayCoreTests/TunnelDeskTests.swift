@@ -312,6 +312,86 @@ struct TunnelDeskTests {
         #expect(world.desk.isIdle)
     }
 
+    // MARK: revocation
+
+    /// Somebody plays, somebody logs in, somebody waits for a connection, one is parked.
+    private func busyWorld() throws -> (world: DeskWorld, playing: PlayerID, others: [PlayerID]) {
+        var world = try worldWithParked()
+        let playing = world.player()
+        world.answer(try #require(world.data(startedFor: playing)), .ready)
+        world.dial(try #require(world.parkRequests.last?.first))
+        let started = world.player()
+        let waiting = world.player()
+        world.dial(try #require(world.parkRequests.last?.last))
+        return (world, playing, [started, waiting])
+    }
+
+    @Test func aRevokedKeyTakesLinkParkedConnectionsAndPlayersWithIt() throws {
+        var (world, playing, others) = try busyWorld()
+        world.revoke("key-1")
+        #expect(world.cut == [playing])
+        for player in others { #expect(world.words[player] == .agentAway) }
+        #expect(world.parked == 0)
+        #expect(world.datas.isEmpty && world.expected.isEmpty)
+        #expect(world.desk.isIdle)
+    }
+
+    @Test func anotherKeysRevocationTouchesNobody() throws {
+        var (world, playing, others) = try busyWorld()
+        let datas = world.datas
+        world.revoke("key-0", "key-2")
+        #expect(world.cut.isEmpty && world.words.isEmpty)
+        #expect(world.players == [playing] + others)
+        #expect(world.datas == datas)
+    }
+
+    @Test func aPlayerOfAReplacedSessionPlaysOnUntilItsOwnKeyIsRevoked() throws {
+        var world = try worldWithParked()
+        let old = world.player()
+        world.answer(try #require(world.data(startedFor: old)), .ready)
+        world.linkUp(key: "key-2")
+        let new = world.player()
+        world.dial(try #require(world.opened.last))
+        world.answer(try #require(world.data(startedFor: new)), .ready)
+        #expect(world.cut.isEmpty)
+        world.revoke("key-1")
+        #expect(world.cut == [old])
+        #expect(world.desk.hasLink)
+        world.revoke("key-1", "key-2")
+        #expect(world.cut == [old, new])
+    }
+
+    @Test func aLinkThatWasLostBeforeItsKeyWasRevokedIsNotWaitedFor() throws {
+        var world = try worldWithParked()
+        let playing = world.player()
+        world.answer(try #require(world.data(startedFor: playing)), .ready)
+        world.linkLost()
+        let waiting = world.player()
+        world.revoke("key-1")
+        #expect(world.words[waiting] == .agentAway)
+        #expect(world.cut == [playing])
+        let late = world.player()
+        #expect(world.words[late] == .agentAway)
+    }
+
+    @Test func aRevocationThatIsToldAgainDoesNothing() throws {
+        var (world, playing, _) = try busyWorld()
+        world.revoke("key-1")
+        world.linkUp(key: "key-2")
+        world.revoke("key-1")
+        #expect(world.cut == [playing])
+        #expect(world.desk.hasLink)
+    }
+
+    @Test(arguments: [OfflineReason.unknownName, .suspended])
+    func aTunnelThatIsNoMoreEndsItsPlayers(_ reason: OfflineReason) throws {
+        var (world, playing, others) = try busyWorld()
+        world.end(reason)
+        #expect(world.cut == [playing])
+        for player in others { #expect(world.words[player] == reason) }
+        #expect(world.desk.isIdle)
+    }
+
     // MARK: the parked connections
 
     @Test func theParkedConnectionsFollowDemandUpToEight() throws {
@@ -415,7 +495,10 @@ struct TunnelDeskTests {
         let refusals: [RefusalReason] = [.unspecified, .localServerUnreachable, .busy, .stopping]
         for _ in 0..<400 {
             switch Int.random(in: 0..<20, using: &random) {
-            case 0: world.linkUp(Limits(players: seed % 3 == 0 ? 4 : nil))
+            case 0:
+                world.linkUp(
+                    Limits(players: seed % 3 == 0 ? 4 : nil),
+                    key: "key-\(Int.random(in: 1...2, using: &random))")
             case 1 where Int.random(in: 0..<3, using: &random) == 0: world.linkLost()
             case 2...5: world.player(isLogin: Bool.random(using: &random))
             case 6, 7: if let player = some(world.players) { world.leave(player) }
@@ -436,6 +519,8 @@ struct TunnelDeskTests {
                 world.refuse(
                     some(nonces) ?? Nonce(loop: 3, using: &random), some(refusals) ?? .unspecified)
             case 17 where Int.random(in: 0..<20, using: &random) == 0: world.close(.elsewhere)
+            case 18 where Int.random(in: 0..<20, using: &random) == 0:
+                world.revoke("key-\(Int.random(in: 1...2, using: &random))")
             default: world.pass(Int.random(in: 0...3000, using: &random))
             }
             for (player, arrived) in world.waiting {

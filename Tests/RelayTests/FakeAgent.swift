@@ -35,10 +35,12 @@ final class FakeAgent {
     /// An agent whose link is up, and which has been asked for its first parked connection.
     static func up(
         _ relay: TestRelay, _ name: String, generation: Int = 1, session: String = "ses_1",
-        limits: Limits = .none
+        agentKey: String = "agk_1", limits: Limits = .none
     ) throws -> FakeAgent {
         let agent = try FakeAgent(
-            relay, ticket: relay.ticket(name, generation: generation, session: session, limits: limits))
+            relay,
+            ticket: relay.ticket(
+                name, generation: generation, session: session, agentKey: agentKey, limits: limits))
         let first = try agent.next()
         guard case .welcome = first else { throw TestFailure("\(first) came instead of WELCOME") }
         _ = try agent.nonceToPark()

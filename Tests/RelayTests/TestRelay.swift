@@ -84,13 +84,14 @@ final class TestRelay: RelayUnderTest {
     /// What the control plane says about the tunnel "t-NAME" with the host name "NAME.eu.example.org".
     func assign(
         _ name: String, owner: String? = TestRelay.id, generation: Int = 1, session: String? = "ses_1",
-        limits: Limits = .none, state: TunnelState = .online
+        limits: Limits = .none, state: TunnelState = .online, revokedKeys: [String] = []
     ) {
         change(
             upserts: [
                 Assignment(
                     tunnel: "t-\(name)", account: "acc_1", hostnames: ["\(name).eu.example.org"],
-                    owner: owner, generation: generation, session: session, limits: limits, state: state)
+                    owner: owner, generation: generation, session: session, limits: limits, state: state,
+                    revokedKeys: revokedKeys)
             ])
     }
 
@@ -109,13 +110,14 @@ final class TestRelay: RelayUnderTest {
     }
 
     func ticket(
-        _ name: String, generation: Int = 1, session: String = "ses_1", relay: String = TestRelay.id,
-        role: Ticket.Role = .owner, limits: Limits = .none, age_s: Int64 = 0,
+        _ name: String, generation: Int = 1, session: String = "ses_1", agentKey: String = "agk_1",
+        relay: String = TestRelay.id, role: Ticket.Role = .owner, limits: Limits = .none, age_s: Int64 = 0,
         signedBy other: Ed25519PrivateKey? = nil
     ) -> String {
         Ticket(
-            relay: relay, tunnel: "t-\(name)", account: "acc_1", session: session, generation: generation,
-            role: role, region: Self.region, hostnames: ["\(name).eu.example.org"], limits: limits,
+            relay: relay, tunnel: "t-\(name)", account: "acc_1", session: session, agentKey: agentKey,
+            generation: generation, role: role, region: Self.region, hostnames: ["\(name).eu.example.org"],
+            limits: limits,
             issuedAt: WallTime.now() + -age_s
         ).signed(with: other ?? key)
     }

@@ -1,4 +1,5 @@
 import Core
+import Crypto
 import Support
 import Testing
 import Wire
@@ -167,9 +168,32 @@ import Wire
         #expect(assignment.session == nil)
         #expect(assignment.previousOwner == "r1")
         #expect(assignment.generation == 2)
+        #expect(assignment.revokedKeys == [fixture.agentKey.text])
         #expect(try await fixture.place(tunnel.id, "s1") == nil)
         #expect(
             try await fixture.store.revokeAgentKey(fixture.agentKey, account: fixture.account, actor: "test")
                 == false)
+    }
+
+    @Test func aRevokedKeyThatLostItsTunnelToAnotherIsToldWithoutTouchingThePlacement() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        _ = try await fixture.place(tunnel.id, "s1")
+        let other = AgentKeyID(entropy: [9])
+        _ = try await fixture.store.createAgentKey(
+            other, account: fixture.account, name: "second", hash: SHA256.hash([9]), actor: "test")
+        let taken = try #require(
+            try await fixture.store.place(
+                tunnel: tunnel.id, account: fixture.account, agentKey: other, session: "s2", excluding: []
+            ) { $0.first })
+        let before = try await fixture.head()
+        #expect(
+            try await fixture.store.revokeAgentKey(fixture.agentKey, account: fixture.account, actor: "test"))
+        let assignment = try #require(
+            try await fixture.store.outbox("eu", after: before, as: fixture.lease()).first?.upserts.first)
+        #expect(assignment.revokedKeys == [fixture.agentKey.text])
+        #expect(assignment.generation == taken.generation)
+        #expect(assignment.session == "s2")
+        #expect(assignment.owner == taken.relay.id)
     }
 }
