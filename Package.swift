@@ -45,6 +45,7 @@ let package = Package(
         room("Redis", "Shared/Redis", ["Core", "IO", "TLS", "CRedis", "CLinux"]),
 
         room("Domain", "ControlPlane/Domain", ["Core", "Crypto", "Wire"]),
+        room("Stripe", "ControlPlane/Stripe", ["Core", "Crypto", "IO", "TLS", "HTTP", "Domain"]),
         room("Store", "ControlPlane/Store", ["Core", "Crypto", "Wire", "Domain", "Postgres"]),
         room(
             "API", "ControlPlane/API",
@@ -79,6 +80,7 @@ let package = Package(
         suite("AgentTests", ["Agent", "AgentCore", "Core", "Crypto", "HTTP", "IO", "TLS", "Wire"]),
         suite("AgentCoreTests", ["AgentCore", "Core", "Wire"]),
         suite("DomainTests", ["Core", "Crypto", "Wire", "Domain"]),
+        suite("StripeTests", ["Core", "Crypto", "Domain", "HTTP", "IO", "Stripe"]),
         suite("StoreTests", ["Core", "Crypto", "Wire", "Domain", "Postgres", "Store", "Support"]),
         suite(
             "APITests",
