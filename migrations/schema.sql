@@ -15,7 +15,9 @@ CREATE TABLE plans (
     own_domains boolean NOT NULL DEFAULT false,
     priority boolean NOT NULL DEFAULT false,
     max_members integer CHECK (max_members > 0),
-    stripe_price text CONSTRAINT plans_stripe_price_key UNIQUE
+    stripe_price text CONSTRAINT plans_stripe_price_key UNIQUE,
+    -- What a throttled account has instead of its rate: 1 Mbit/s.
+    throttled_bytes_per_s bigint DEFAULT 125000 CHECK (throttled_bytes_per_s > 0)
 );
 
 INSERT INTO plans (
@@ -31,8 +33,16 @@ VALUES
 CREATE TABLE accounts (
     id text PRIMARY KEY,
     plan_id text NOT NULL DEFAULT 'free' REFERENCES plans,
+    -- When an operator suspended it.
     suspended_at timestamptz,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- What its bill allows.
+    billing_state text NOT NULL DEFAULT 'none'
+        CHECK (billing_state IN ('none', 'active', 'grace', 'throttled', 'suspended', 'revoked')),
+    -- Whether the month's volume is used up.
+    quota_throttled boolean NOT NULL DEFAULT false,
+    served boolean NOT NULL GENERATED ALWAYS AS (suspended_at IS NULL AND billing_state <> 'suspended') STORED,
+    throttled boolean NOT NULL GENERATED ALWAYS AS (quota_throttled OR billing_state = 'throttled') STORED
 );
 CREATE INDEX accounts_plan ON accounts (plan_id);
 
@@ -58,7 +68,7 @@ CREATE UNIQUE INDEX users_email_key ON users (lower(email));
 CREATE TABLE members (
     account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
     user_id text NOT NULL REFERENCES users ON DELETE CASCADE,
-    role text NOT NULL CHECK (role IN ('owner', 'admin', 'member')),
+    role text NOT NULL CHECK (role IN ('owner', 'admin', 'support', 'viewer')),
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (account_id, user_id)
 );
@@ -99,7 +109,9 @@ CREATE TABLE api_keys (
     hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
     created_at timestamptz NOT NULL DEFAULT now(),
     last_used_at timestamptz,
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    -- NULL is every scope.
+    scopes text[]
 );
 CREATE INDEX api_keys_account ON api_keys (account_id, seq);
 
@@ -109,7 +121,8 @@ CREATE TABLE operator_keys (
     hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
     created_at timestamptz NOT NULL DEFAULT now(),
     last_used_at timestamptz,
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    role text NOT NULL DEFAULT 'operator' CHECK (role IN ('operator', 'support', 'read-only'))
 );
 
 CREATE TABLE relay_keys (
@@ -209,7 +222,10 @@ CREATE TABLE audit_log (
     actor text NOT NULL,
     action text NOT NULL,
     subject text,
-    detail json
+    detail json,
+    address text,
+    before json,
+    after json
 );
 CREATE INDEX audit_log_account ON audit_log (account_id, id);
 

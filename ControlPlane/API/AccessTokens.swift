@@ -25,15 +25,14 @@ struct AccessTokens: Sendable {
             ], type: Self.type, key: key)
     }
 
-    func verify(_ token: String, now: WallTime) -> Caller? {
+    /// Whose token it is; whether the sign-in still lasts is for the database to say.
+    func verify(_ token: String, now: WallTime) -> SignInID? {
         guard
             let claims = try? JWT.verify(
                 token, type: Self.type, issuer: Self.issuer, audience: Self.audience, keys: keys, now: now,
                 leeway_s: 5),
-            let user = claims["sub"]?.stringValue.flatMap({ UserID($0) }),
-            let account = claims["account"]?.stringValue.flatMap({ AccountID($0) }),
             let signIn = claims["sid"]?.stringValue.flatMap({ SignInID($0) })
         else { return nil }
-        return .user(user, account, signIn)
+        return signIn
     }
 }

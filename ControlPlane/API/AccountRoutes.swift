@@ -6,7 +6,7 @@ import Store
 enum AccountRoutes {
     static let all = [
         Route(
-            "GET", "/v1/account", .account, gives: .ok(Schemas.account),
+            "GET", "/v1/account", .account(.accountRead), gives: .ok(Schemas.account),
             "Shows the account: its plan, the limits that count and how much of them is used."
         ) {
             api, call in

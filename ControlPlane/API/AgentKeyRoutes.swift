@@ -7,20 +7,21 @@ import Store
 enum AgentKeyRoutes {
     static let all = [
         Route(
-            "POST", "/v1/agent-keys", .account, idempotency: .holdsSecret,
+            "POST", "/v1/agent-keys", .account(.keysWrite), idempotency: .holdsSecret,
             takes: .body([:], optional: ["name": Schemas.keyName]), gives: .created(Schemas.newAgentKey),
             "Makes an agent key. The key is shown once."
         ) { api, call in
             try await create(api, call)
         },
         Route(
-            "GET", "/v1/agent-keys", .account, query: Schemas.page(), gives: .list(of: Schemas.agentKey),
+            "GET", "/v1/agent-keys", .account(.keysRead), query: Schemas.page(),
+            gives: .list(of: Schemas.agentKey),
             "Lists the account's agent keys."
         ) { api, call in
             try await list(api, call)
         },
         Route(
-            "DELETE", "/v1/agent-keys/{id}", .account, gives: .nothing,
+            "DELETE", "/v1/agent-keys/{id}", .account(.keysWrite), gives: .nothing,
             "Revokes an agent key: its tunnels go offline."
         ) {
             api, call in
@@ -35,7 +36,7 @@ enum AgentKeyRoutes {
         try fields.finish()
         let key = TypedKey.generate(prefix: .agent)
         let made = try await api.store.createAgentKey(
-            AgentKeyID.new(), account: account, name: name, hash: key.hash, actor: call.caller.actor)
+            AgentKeyID.new(), account: account, name: name, hash: key.hash, actor: call.actor)
         return .json(
             201,
             [
@@ -57,7 +58,7 @@ enum AgentKeyRoutes {
         try call.refuseInput()
         guard
             try await api.store.revokeAgentKey(
-                try call.id(), account: try call.account, actor: call.caller.actor)
+                try call.id(), account: try call.account, actor: call.actor)
         else { throw Problem.notFound }
         return .noContent
     }

@@ -1,5 +1,6 @@
 import Core
 import Crypto
+import Domain
 import HTTP
 import IO
 import Store
@@ -14,7 +15,7 @@ extension API {
         case .metrics:
             try checkMetricsAccess(request)
             return .nobody
-        case .callers:
+        case .account, .accountOrAgents, .people, .agents, .relays, .operators:
             guard let caller = try await caller(bearing: Self.bearer(request)) else {
                 try limiter.take(.badCredentials, caller: client)
                 throw Problem.unauthenticated
@@ -29,16 +30,22 @@ extension API {
         if let operatorKeyHash = settings.operatorKeyHash,
             constantTimeEqual(SHA256.hash(Array(credential.utf8)), operatorKeyHash)
         {
-            return .operator
+            return .operator(nil, .operator)
         }
-        guard let key = TypedKey(parsing: credential) else { return tokens.verify(credential, now: .now()) }
+        guard let key = TypedKey(parsing: credential) else { return try await person(bearing: credential) }
         return switch try await store.keyHolder(key) {
         case .agent(let id, let account): .agent(id, account)
-        case .account(let id, let account): .apiKey(id, account)
+        case .account(let id, let account, let scopes): .apiKey(id, account, scopes)
         case .relay(let id): .relay(id)
-        case .operator: .operator
+        case .operator(let id, let role): .operator(id, role)
         case nil: nil
         }
+    }
+
+    /// The database is asked each time: a sign-in that was ended and a role that was taken away count at once.
+    private func person(bearing token: String) async throws -> Caller? {
+        guard let signIn = tokens.verify(token, now: .now()) else { return nil }
+        return try await store.signedIn(signIn).map { .user($0) }
     }
 
     /// A request that came through a proxy is nobody's loopback, whoever the proxy is.

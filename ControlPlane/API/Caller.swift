@@ -1,15 +1,18 @@
 import Core
+import Domain
+import Store
 
 /// Who makes a request, once its credential is checked.
 public enum Caller: Sendable, Hashable {
     case nobody
     /// Signed in with a password.
-    case user(UserID, AccountID, SignInID)
+    case user(SignedIn)
     /// The account's own programs.
-    case apiKey(APIKeyID, AccountID)
+    case apiKey(APIKeyID, AccountID, Set<Scope>)
     case agent(AgentKeyID, AccountID)
     case relay(RelayKeyID)
-    case `operator`
+    /// By a key of the database, or by OPERATOR_KEY.
+    case `operator`(OperatorKeyID?, OperatorRole)
 
     public enum Kind: String, Sendable, Hashable, CaseIterable {
         case user = "access token"
@@ -33,8 +36,19 @@ public enum Caller: Sendable, Hashable {
     /// Whose things the caller may see.
     var account: AccountID? {
         switch self {
-        case .user(_, let account, _), .apiKey(_, let account), .agent(_, let account): account
+        case .user(let person): person.account
+        case .apiKey(_, let account, _), .agent(_, let account): account
         case .nobody, .relay, .operator: nil
+        }
+    }
+
+    /// What it may do in its account.
+    var scopes: Set<Scope> {
+        switch self {
+        case .user(let person): person.role.scopes
+        case .apiKey(_, _, let scopes): scopes
+        case .agent: Scope.ofAgents
+        case .nobody, .relay, .operator: []
         }
     }
 
@@ -42,11 +56,11 @@ public enum Caller: Sendable, Hashable {
     var actor: String {
         switch self {
         case .nobody: "nobody"
-        case .user(let id, _, _): id.text
-        case .apiKey(let id, _): id.text
+        case .user(let person): person.user.text
+        case .apiKey(let id, _, _): id.text
         case .agent(let id, _): id.text
         case .relay(let id): id.text
-        case .operator: "operator"
+        case .operator(let id, _): id?.text ?? "operator"
         }
     }
 }
@@ -56,22 +70,52 @@ public enum Access: Sendable, Hashable {
     case anyone
     /// Loopback without a proxy in between, or METRICS_TOKEN.
     case metrics
-    case callers([Caller.Kind])
+    /// People and programs of an account that have the scope.
+    case account(Scope)
+    case accountOrAgents(Scope)
+    /// Only people who are signed in, with the scope if one is named.
+    case people(Scope?)
+    case agents
+    case relays
+    /// Operators of this role or one that includes it.
+    case operators(OperatorRole)
 
-    /// People and programs of an account.
-    static let account = Access.callers([.user, .apiKey])
-    static let accountAndAgents = Access.callers([.user, .apiKey, .agent])
-    static let agents = Access.callers([.agent])
-    static let relays = Access.callers([.relay])
-    static let operators = Access.callers([.operator])
-
-    /// What to tell a caller with a good credential of the wrong kind; nil when it may pass.
-    func refusal(of caller: Caller) -> String? {
-        guard case .callers(let kinds) = self, let kind = caller.kind, !kinds.contains(kind) else {
-            return nil
+    /// Kinds of credential that can be good enough; empty when none is needed.
+    public var kinds: [Caller.Kind] {
+        switch self {
+        case .anyone, .metrics: []
+        case .account: [.user, .apiKey]
+        case .accountOrAgents: [.user, .apiKey, .agent]
+        case .people: [.user]
+        case .agents: [.agent]
+        case .relays: [.relay]
+        case .operators: [.operator]
         }
-        let wanted = kinds.map { "an \($0.rawValue)" }.joined(separator: " or ")
-            .replacing("an relay", with: "a relay")
-        return "This takes \(wanted); you sent another kind of credential."
+    }
+
+    /// The scope that a credential of an account needs.
+    public var scope: Scope? {
+        switch self {
+        case .account(let scope), .accountOrAgents(let scope): scope
+        case .people(let scope): scope
+        case .anyone, .metrics, .agents, .relays, .operators: nil
+        }
+    }
+
+    /// What to tell a caller with a good credential that is not good enough here; nil when it may pass.
+    func refusal(of caller: Caller) -> String? {
+        guard !kinds.isEmpty, let kind = caller.kind else { return nil }
+        guard kinds.contains(kind) else {
+            let wanted = kinds.map { "an \($0.rawValue)" }.joined(separator: " or ")
+                .replacing("an relay", with: "a relay")
+            return "This takes \(wanted); you sent another kind of credential."
+        }
+        if let scope, !caller.scopes.contains(scope) {
+            return "This takes the scope \(scope.rawValue), which your \(kind.rawValue) does not have."
+        }
+        if case .operators(let role) = self, case .operator(_, let own) = caller, !own.includes(role) {
+            return "This takes an operator key of the role \(role.rawValue); yours is \(own.rawValue)."
+        }
+        return nil
     }
 }

@@ -1,4 +1,5 @@
 import Core
+import Domain
 import HTTP
 
 /// The description of the API (OpenAPI 3.1), made from the route table.
@@ -57,6 +58,8 @@ public enum OpenAPI {
             ]
         }
         operation["security"] = security(of: route.access)
+        if let scope = route.access.scope { operation["x-scope"] = .string(scope.rawValue) }
+        if case .operators(let role) = route.access { operation["x-operator-role"] = .string(role.rawValue) }
         operation["responses"] = .object(answers(of: route, &schemas))
         return .object(operation)
     }
@@ -109,7 +112,8 @@ public enum OpenAPI {
         switch access {
         case .anyone: []
         case .metrics: [["metricsToken": []], [:]]
-        case .callers(let kinds): .array(kinds.map { .object([$0.schemeName: []]) })
+        case .account, .accountOrAgents, .people, .agents, .relays, .operators:
+            .array(access.kinds.map { .object([$0.schemeName: []]) })
         }
     }
 
@@ -240,7 +244,8 @@ extension Route {
         switch access {
         case .anyone: break
         case .metrics: statuses.append(401)
-        case .callers: statuses += [401, 403, 429]
+        case .account, .accountOrAgents, .people, .agents, .relays, .operators:
+            statuses += [401, 403, 429]
         }
         if limit != nil, !statuses.contains(429) { statuses.append(429) }
         return statuses

@@ -9,7 +9,7 @@ import Wire
 enum OperatorRoutes {
     static let all = [
         Route(
-            "POST", "/v1/ops/accounts", .operators,
+            "POST", "/v1/ops/accounts", .operators(.operator),
             takes: .body(
                 ["email": Schemas.email, "password": Schemas.newPassword], optional: ["plan": Schemas.plan]),
             gives: .created(
@@ -22,7 +22,7 @@ enum OperatorRoutes {
             api, call in try await createAccount(api, call)
         },
         Route(
-            "POST", "/v1/ops/relay-keys", .operators,
+            "POST", "/v1/ops/relay-keys", .operators(.operator),
             takes: .body(["region": Schemas.region], optional: ["name": Schemas.keyName]),
             gives: .created(.object(["id": .id(RelayKeyID.self), "key": Schemas.secret("mcr_")])),
             "Makes a key for relays; a new region begins to exist."
@@ -30,13 +30,14 @@ enum OperatorRoutes {
             api, call in try await createRelayKey(api, call)
         },
         Route(
-            "GET", "/v1/ops/relays", .operators, gives: .list(of: Schemas.relay),
+            "GET", "/v1/ops/relays", .operators(.readOnly), gives: .list(of: Schemas.relay),
             "Lists the relays with their load."
         ) { api, call in
             try await relays(api, call)
         },
         Route(
-            "GET", "/v1/ops/tunnels", .operators, query: Schemas.page(["hostname": Schemas.hostname]),
+            "GET", "/v1/ops/tunnels", .operators(.readOnly),
+            query: Schemas.page(["hostname": Schemas.hostname]),
             gives: .list(of: Schemas.operatorTunnel), "Lists all tunnels with their places."
         ) { api, call in
             try await tunnels(api, call)
@@ -55,7 +56,7 @@ enum OperatorRoutes {
         let account = try await api.store.createAccount(
             email: email, passwordHash: hash, plan: plan, apiKeyHash: apiKey.hash,
             agentKeyHash: agentKey.hash,
-            actor: call.caller.actor)
+            actor: call.actor)
         return .json(
             201,
             [
@@ -78,7 +79,7 @@ enum OperatorRoutes {
         let id = RelayKeyID.new()
         try await api.store.ensureRegion(region, name: region)
         try await api.store.createRelayKey(
-            id, name: name ?? "relays of \(region)", hash: key.hash, actor: call.caller.actor)
+            id, name: name ?? "relays of \(region)", hash: key.hash, actor: call.actor)
         return .json(201, ["id": .string(id.text), "key": .string(key.text)])
     }
 

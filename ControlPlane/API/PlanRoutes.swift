@@ -5,20 +5,24 @@ import Store
 /// What operators sell, and what one account has instead. Every change is enforced in the transaction that makes it.
 enum PlanRoutes {
     static let all = [
-        Route("GET", "/v1/ops/plans", .operators, gives: .list(of: Schemas.planDetails), "Lists the plans.") {
+        Route(
+            "GET", "/v1/ops/plans", .operators(.readOnly), gives: .list(of: Schemas.planDetails),
+            "Lists the plans."
+        ) {
             api, call in
             try call.refuseInput()
             return .list(try await api.store.plans().map(\.json), nextCursor: nil)
         },
         Route(
-            "PATCH", "/v1/ops/plans/{id}", .operators, takes: changes, gives: .ok(Schemas.planDetails),
+            "PATCH", "/v1/ops/plans/{id}", .operators(.operator), takes: changes,
+            gives: .ok(Schemas.planDetails),
             problems: [409: ["price-taken"]],
             "Changes a plan: only the members that are sent; null is no limit."
         ) {
             api, call in try await change(api, call)
         },
         Route(
-            "GET", "/v1/ops/accounts/{id}/limits", .operators, gives: .ok(Schemas.terms),
+            "GET", "/v1/ops/accounts/{id}/limits", .operators(.readOnly), gives: .ok(Schemas.terms),
             "Shows an account's plan, its exception and the limits that count."
         ) {
             api, call in
@@ -27,14 +31,14 @@ enum PlanRoutes {
             return .json(200, account.terms.json)
         },
         Route(
-            "PUT", "/v1/ops/accounts/{id}/limits", .operators, takes: Schemas.exception,
+            "PUT", "/v1/ops/accounts/{id}/limits", .operators(.support), takes: Schemas.exception,
             gives: .ok(Schemas.terms),
             "Replaces an account's exception: null is no limit, a number that is missing is the plan's."
         ) {
             api, call in try await setException(api, call)
         },
         Route(
-            "PUT", "/v1/ops/accounts/{id}/plan", .operators, takes: .body(["plan": Schemas.plan]),
+            "PUT", "/v1/ops/accounts/{id}/plan", .operators(.support), takes: .body(["plan": Schemas.plan]),
             gives: .ok(Schemas.terms),
             "Moves an account to another plan; its exception stays."
         ) {
@@ -51,6 +55,7 @@ enum PlanRoutes {
             "bytes_per_month": number(Range.bytes_per_month, 50_000_000_000),
             "idle_timeout_s": number(Range.idle_timeout_s, 1800), "members": number(Range.members, 1),
             "chosen_names": .bool(false), "own_domains": .bool(false), "priority": .bool(false),
+            "throttled_bytes_per_s": number(Range.bytes_per_s, 125_000),
             "stripe_price": Schema.text("price_1ABC", 1...255, pattern: "^[!-~]+$").orNull,
         ])
 
@@ -89,15 +94,17 @@ enum PlanRoutes {
         let chosenNames = fields.optionalBool("chosen_names")
         let ownDomains = fields.optionalBool("own_domains")
         let priority = fields.optionalBool("priority")
+        let throttled = fields.override("throttled_bytes_per_s", in: Range.bytes_per_s)
         let losesPrice = fields.isNull("stripe_price")
         let price = fields.optionalText("stripe_price", length: 1...255)
         if let price, !price.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
             fields.reject("stripe_price", "must be the id of a Stripe price, such as price_1ABC")
         }
         try fields.finish()
-        let plan = try await api.store.changePlan(call.parameters["id"] ?? "", actor: call.caller.actor) {
+        let plan = try await api.store.changePlan(call.parameters["id"] ?? "", actor: call.actor) {
             view in
             view.plan = view.plan.with(numbers)
+            view.plan.throttled_bytes_per_s = throttled.over(view.plan.throttled_bytes_per_s)
             view.bytes_per_month = bytes_per_month.over(view.bytes_per_month)
             view.maxMembers = members.over(view.maxMembers)
             view.name = name ?? view.name
@@ -118,7 +125,7 @@ enum PlanRoutes {
         try fields.finish()
         guard
             let terms = try await api.store.setException(
-                exception, account: account, actor: call.caller.actor)
+                exception, account: account, actor: call.actor)
         else { throw Problem.notFound }
         return .json(200, terms.json)
     }
@@ -128,7 +135,7 @@ enum PlanRoutes {
         var fields = try call.body()
         let plan = fields.text("plan", length: 1...32)
         try fields.finish()
-        guard let terms = try await api.store.setPlan(plan, account: account, actor: call.caller.actor)
+        guard let terms = try await api.store.setPlan(plan, account: account, actor: call.actor)
         else { throw Problem.notFound }
         return .json(200, terms.json)
     }

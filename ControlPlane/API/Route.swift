@@ -1,6 +1,8 @@
 import Core
+import Domain
 import HTTP
 import IO
+import Store
 
 /// One line of the route table: all that the server, the documents and the tests need to know about a route.
 public struct Route: Sendable {
@@ -131,6 +133,17 @@ public struct Call: Sendable {
         get throws(Problem) {
             guard let account = caller.account else { throw .unauthenticated }
             return account
+        }
+    }
+
+    /// Who did it and from where, for the audit log.
+    var actor: Actor { Actor(caller.actor, address: client) }
+
+    /// The one who is signed in: the route's access promised it.
+    var person: SignedIn {
+        get throws(Problem) {
+            guard case .user(let person) = caller else { throw .unauthenticated }
+            return person
         }
     }
 

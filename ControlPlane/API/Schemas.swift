@@ -54,6 +54,7 @@ enum Schemas {
 
     static let account = Schema.object([
         "id": .id(AccountID.self), "suspended": .bool(false),
+        "billing_state": .words(BillingState.self), "throttled": .bool(false),
         "plan": .object(["id": plan, "name": .text("Free", 1...100)]),
         "limits": .object([
             "max_tunnels": limit(1), "players": limit(10), "bytes_per_s": limit(2_500_000),
@@ -161,7 +162,7 @@ enum Schemas {
         "players": limit(10), "bytes_per_s": limit(2_500_000), "bytes_per_month": limit(50_000_000_000),
         "idle_timeout_s": limit(1800), "chosen_names": .bool(false), "own_domains": .bool(false),
         "priority": .bool(false), "members": limit(1),
-        "stripe_price": .text("price_1ABC", 1...255).orNull,
+        "stripe_price": .text("price_1ABC", 1...255).orNull, "throttled_bytes_per_s": limit(125_000),
     ]).named("Plan")
 
     static let exception = Schema.object(
@@ -176,6 +177,7 @@ enum Schemas {
 
     static let terms = Schema.object([
         "account_id": .id(AccountID.self), "plan": plan, "exception": exception,
+        "billing_state": .words(BillingState.self), "over_quota": .bool(false), "suspended": .bool(false),
         "effective": .object([
             "max_tunnels": limit(25), "players": limit(250), "bytes_per_s": limit(62_500_000),
             "idle_timeout_s": limit(3600),

@@ -7,13 +7,13 @@ import Wire
 enum TunnelRoutes {
     static let all = [
         Route(
-            "GET", "/v1/regions", .accountAndAgents, gives: .list(of: Schemas.regionEntry),
+            "GET", "/v1/regions", .accountOrAgents(.tunnelsRead), gives: .list(of: Schemas.regionEntry),
             "Lists the regions, each with the endpoints to measure it by."
         ) {
             api, call in try await regions(api, call)
         },
         Route(
-            "POST", "/v1/tunnels", .accountAndAgents, idempotency: .replayed,
+            "POST", "/v1/tunnels", .accountOrAgents(.tunnelsWrite), idempotency: .replayed,
             takes: .body(["region": Schemas.region], optional: ["name": Schemas.label]),
             gives: .created(Schemas.tunnel, headers: ["Location"]),
             problems: [403: ["plan-limit", "suspended"], 409: ["name-taken"]],
@@ -23,18 +23,22 @@ enum TunnelRoutes {
             try await create(api, call)
         },
         Route(
-            "GET", "/v1/tunnels", .accountAndAgents, query: Schemas.page(), gives: .list(of: Schemas.tunnel),
+            "GET", "/v1/tunnels", .accountOrAgents(.tunnelsRead), query: Schemas.page(),
+            gives: .list(of: Schemas.tunnel),
             "Lists the account's tunnels."
         ) { api, call in
             try await list(api, call)
         },
-        Route("GET", "/v1/tunnels/{id}", .accountAndAgents, gives: .ok(Schemas.tunnel), "Shows one tunnel.") {
+        Route(
+            "GET", "/v1/tunnels/{id}", .accountOrAgents(.tunnelsRead), gives: .ok(Schemas.tunnel),
+            "Shows one tunnel."
+        ) {
             api, call in
             try call.refuseInput()
             return .json(200, try await find(api, call).json)
         },
         Route(
-            "DELETE", "/v1/tunnels/{id}", .account, gives: .nothing,
+            "DELETE", "/v1/tunnels/{id}", .account(.tunnelsWrite), gives: .nothing,
             "Deletes a tunnel; its name becomes free."
         ) {
             api, call in
@@ -62,7 +66,7 @@ enum TunnelRoutes {
         try fields.finish()
         let tunnel = try await api.store.createTunnel(
             account: account, region: region, label: name, baseDomain: api.settings.baseDomain,
-            actor: call.caller.actor)
+            actor: call.actor)
         var reply = Reply.json(201, tunnel.json)
         reply.headers = [("Location", "/v1/tunnels/\(tunnel.id)")]
         return reply
@@ -88,7 +92,7 @@ enum TunnelRoutes {
         try call.refuseInput()
         guard
             try await api.store.deleteTunnel(
-                try call.id(), account: try call.account, actor: call.caller.actor)
+                try call.id(), account: try call.account, actor: call.actor)
         else { throw Problem.notFound }
         return .noContent
     }

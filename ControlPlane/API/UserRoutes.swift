@@ -32,7 +32,7 @@ enum UserRoutes {
             api, call in try await refresh(api, call)
         },
         Route(
-            "DELETE", "/v1/sessions/current", .callers([.user]), gives: .nothing,
+            "DELETE", "/v1/sessions/current", .people(nil), gives: .nothing,
             "Signs out: the refresh token is void."
         ) { api, call in try await signOut(api, call) },
     ]
@@ -89,9 +89,9 @@ enum UserRoutes {
     }
 
     private static func signOut(_ api: API, _ call: Call) async throws -> Reply {
-        guard case .user(let user, _, let signIn) = call.caller else { throw Problem.unauthenticated }
+        let person = try call.person
         try call.refuseInput()
-        try await api.store.closeSession(signIn, user: user)
+        try await api.store.closeSession(person.signIn, user: person.user)
         return .noContent
     }
 

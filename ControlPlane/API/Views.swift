@@ -41,7 +41,10 @@ extension AccountTerms {
     /// For operators: where the limits come from.
     var json: JSON {
         [
-            "account_id": .string(account.text), "plan": .string(plan.plan.id), "exception": exception.json,
+            "account_id": .string(account.text), "plan": .string(plan.plan.id),
+            "exception": state.exception.json,
+            "billing_state": .string(state.billing.rawValue), "over_quota": .bool(state.isOverQuota),
+            "suspended": .bool(state.isSuspended),
             "effective": [
                 "max_tunnels": .limit(effective.maxTunnels), "players": .limit(effective.limits.players),
                 "bytes_per_s": .limit(effective.limits.bytes_per_s),
@@ -56,7 +59,9 @@ extension AccountView {
     var json: JSON {
         let effective = terms.effective
         return [
-            "id": .string(terms.account.text), "suspended": .bool(terms.isSuspended),
+            "id": .string(terms.account.text), "suspended": .bool(!terms.state.isServed),
+            "billing_state": .string(terms.state.billing.rawValue),
+            "throttled": .bool(terms.state.isThrottled),
             "plan": ["id": .string(terms.plan.plan.id), "name": .string(terms.plan.name)],
             "limits": [
                 "max_tunnels": .limit(effective.maxTunnels), "players": .limit(effective.limits.players),

@@ -45,9 +45,21 @@ public struct AccountException: Sendable, Hashable {
 
 extension Plan {
     /// What an account with this exception may use.
-    public func with(_ exception: AccountException) -> Plan {
-        Plan(
-            id: id, maxTunnels: exception.maxTunnels.over(maxTunnels), limits: exception.over(limits),
-            chosenNames: chosenNames)
+    public func with(_ exception: AccountException, isThrottled: Bool = false) -> Plan {
+        var limits = exception.over(limits)
+        if isThrottled { limits = limits.throttled(bytes_per_s: throttled_bytes_per_s) }
+        return Plan(
+            id: id, maxTunnels: exception.maxTunnels.over(maxTunnels), limits: limits,
+            chosenNames: chosenNames, throttled_bytes_per_s: throttled_bytes_per_s)
+    }
+}
+
+extension Limits {
+    /// The same with at most `bytes_per_s`; nil changes nothing.
+    public func throttled(bytes_per_s throttled: Int?) -> Limits {
+        guard let throttled else { return self }
+        return Limits(
+            players: players, bytes_per_s: min(bytes_per_s ?? throttled, throttled),
+            idle_timeout_s: idle_timeout_s)
     }
 }

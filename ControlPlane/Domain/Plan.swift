@@ -7,12 +7,17 @@ public struct Plan: Sendable, Hashable {
     public var limits: Limits
     /// Whether names may be chosen rather than made up.
     public var chosenNames: Bool
+    /// What an account has instead of its bytes/s while it is throttled; nil is its usual rate.
+    public var throttled_bytes_per_s: Int?
 
-    public init(id: String, maxTunnels: Int?, limits: Limits, chosenNames: Bool) {
+    public init(
+        id: String, maxTunnels: Int?, limits: Limits, chosenNames: Bool, throttled_bytes_per_s: Int? = nil
+    ) {
         self.id = id
         self.maxTunnels = maxTunnels
         self.limits = limits
         self.chosenNames = chosenNames
+        self.throttled_bytes_per_s = throttled_bytes_per_s
     }
 
     /// Why a plan does not allow one more tunnel.

@@ -3,22 +3,25 @@ import Domain
 import Postgres
 import Wire
 
-/// An account's plan, its exception and what follows from both.
+/// An account's plan and state, and what follows from both.
 public struct AccountTerms: Sendable, Hashable {
     public var account: AccountID
     public var plan: PlanView
-    public var exception: AccountException
-    public var isSuspended: Bool
+    public var state: AccountState
 
     /// What counts.
-    public var effective: Plan { plan.plan.with(exception) }
+    public var effective: Plan { plan.plan.with(state.exception, isThrottled: state.isThrottled) }
 
-    /// From `plans` joined with `account_limits` (its columns begin with `own_`).
-    init(_ account: AccountID, isSuspended: Bool, _ row: Row) throws(PostgresError) {
+    /// From `plans` joined with `accounts` and `account_limits` (its columns begin with `own_`).
+    init(_ account: AccountID, _ row: Row) throws(PostgresError) {
         self.account = account
-        self.isSuspended = isSuspended
         plan = try PlanView(row)
-        exception = try AccountException(row)
+        guard let billing = BillingState(rawValue: try row["billing_state"]) else {
+            throw .unexpectedValue("an account's billing state is unknown")
+        }
+        state = AccountState(
+            plan: plan.plan.id, exception: try AccountException(row), billing: billing,
+            isOverQuota: try row["quota_throttled"], isSuspended: try row["suspended"])
     }
 }
 
@@ -40,6 +43,7 @@ extension Store {
                     SELECT plans.id, plans.name, plans.position, plans.max_tunnels, plans.max_players,
                         plans.bytes_per_s, plans.bytes_per_month, plans.idle_timeout_s, plans.chosen_names,
                         plans.own_domains, plans.priority, plans.max_members, plans.stripe_price,
+                        plans.throttled_bytes_per_s, a.billing_state, a.quota_throttled,
                         x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
                         x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s,
                         a.suspended_at IS NOT NULL AS suspended,
@@ -53,62 +57,100 @@ extension Store {
                     """, id
                 ).first
             else { return nil }
-            let isSuspended: Bool = try row["suspended"]
+            let terms = try AccountTerms(id, row)
             let tunnels: Int = try row["tunnels"]
             return AccountView(
-                terms: try AccountTerms(id, isSuspended: isSuspended, row), tunnels: tunnels,
-                suspendedTunnels: isSuspended ? tunnels : try row["suspended_tunnels"])
+                terms: terms, tunnels: tunnels,
+                suspendedTunnels: terms.state.isServed ? try row["suspended_tunnels"] : tunnels)
         }
     }
 
     /// Replaces the account's exception and enforces it; `.none` takes it away. nil when there is no such account.
     public func setException(
-        _ exception: AccountException, account: AccountID, actor: String
+        _ exception: AccountException, account: AccountID, actor: Actor
     ) async throws(StoreError) -> AccountTerms? {
         try await transaction { tx in
-            guard let before = try tx.lockedTerms(of: account) else { return nil }
-            var after = before
-            after.exception = exception
-            guard after != before else { return before }
-            if exception == .none {
-                try tx.query("DELETE FROM account_limits WHERE account_id = $1", account)
-            } else {
-                try tx.query(
-                    """
-                    INSERT INTO account_limits (account_id, max_tunnels, max_players, bytes_per_s, idle_timeout_s)
-                    VALUES ($1, $2, $3, $4, $5)
-                    ON CONFLICT (account_id) DO UPDATE SET
-                        max_tunnels = excluded.max_tunnels, max_players = excluded.max_players,
-                        bytes_per_s = excluded.bytes_per_s, idle_timeout_s = excluded.idle_timeout_s,
-                        changed_at = now()
-                    """, account, exception.maxTunnels.column, exception.players.column,
-                    exception.bytes_per_s.column, exception.idle_timeout_s.column)
-            }
-            try tx.enforce([tx.holding(before, after)], actor: actor)
-            try tx.audit(
-                "account.limits", actor: actor, account: account, subject: account.text,
-                detail: ["before": before.exception.json, "after": exception.json])
-            return after
+            try tx.changeTerms(of: account, "account.limits", actor: actor) { $0.exception = exception }
         }
     }
 
     /// Moves the account to another plan and enforces it; its exception stays. nil when there is no such account.
     public func setPlan(
-        _ plan: String, account: AccountID, actor: String
+        _ plan: String, account: AccountID, actor: Actor
     ) async throws(StoreError) -> AccountTerms? {
         try await transaction { tx in
-            guard let before = try tx.lockedTerms(of: account) else { return nil }
-            guard before.plan.plan.id != plan else { return before }
-            guard let after = try tx.lockedTerms(of: account, on: plan) else {
-                throw StoreError.unknownPlan(plan)
-            }
-            try tx.query("UPDATE accounts SET plan_id = $2 WHERE id = $1", account, plan)
-            try tx.enforce([tx.holding(before, after)], actor: actor)
-            try tx.audit(
-                "account.plan", actor: actor, account: account, subject: account.text,
-                detail: ["before": .string(before.plan.plan.id), "after": .string(plan)])
-            return after
+            try tx.changeTerms(of: account, "account.plan", actor: actor) { $0.plan = plan }
         }
+    }
+}
+
+extension Transaction {
+    /// Changes what an account's terms follow from, under its lock, and enforces it: surplus tunnels, what the
+    /// relays are told, and the audit row, whose `before` and `after` hold what changed. Does nothing when nothing
+    /// changes. nil when there is no such account; throws `unknownPlan`.
+    @discardableResult
+    mutating func changeTerms(
+        of account: AccountID, _ action: String, actor: Actor, _ edit: (inout AccountState) -> Void
+    ) throws -> AccountTerms? {
+        guard let before = try lockedTerms(of: account) else { return nil }
+        var state = before.state
+        edit(&state)
+        guard state != before.state else { return before }
+        var after = before
+        if state.plan != before.state.plan {
+            guard let onPlan = try lockedTerms(of: account, on: state.plan) else {
+                throw StoreError.unknownPlan(state.plan)
+            }
+            after = onPlan
+        }
+        after.state = state
+        if state.exception != before.state.exception { try write(state.exception, of: account) }
+        try query(
+            """
+            UPDATE accounts SET plan_id = $2, billing_state = $3, quota_throttled = $4,
+                suspended_at = CASE WHEN $5 THEN coalesce(suspended_at, now()) END
+            WHERE id = $1
+            """, account, state.plan, state.billing.rawValue, state.isOverQuota, state.isSuspended)
+        try enforce([holding(before, after)], actor: actor)
+        let (old, new) = before.state.difference(to: state)
+        try audit(action, actor: actor, account: account, subject: account.text, before: old, after: new)
+        return after
+    }
+
+    private mutating func write(_ exception: AccountException, of account: AccountID) throws(PostgresError) {
+        if exception == .none {
+            try query("DELETE FROM account_limits WHERE account_id = $1", account)
+            return
+        }
+        try query(
+            """
+            INSERT INTO account_limits (account_id, max_tunnels, max_players, bytes_per_s, idle_timeout_s)
+            VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (account_id) DO UPDATE SET
+                max_tunnels = excluded.max_tunnels, max_players = excluded.max_players,
+                bytes_per_s = excluded.bytes_per_s, idle_timeout_s = excluded.idle_timeout_s,
+                changed_at = now()
+            """, account, exception.maxTunnels.column, exception.players.column,
+            exception.bytes_per_s.column, exception.idle_timeout_s.column)
+    }
+}
+
+extension AccountState {
+    /// The members that are not the same in `other`, here and there.
+    fileprivate func difference(to other: AccountState) -> (JSON, JSON) {
+        var before = JSONObject()
+        var after = JSONObject()
+        func note(_ name: String, _ old: JSON, _ new: JSON) {
+            guard old != new else { return }
+            before[name] = old
+            after[name] = new
+        }
+        note("plan", .string(plan), .string(other.plan))
+        note("limits", exception.json, other.exception.json)
+        note("billing", .string(billing.rawValue), .string(other.billing.rawValue))
+        note("over_quota", .bool(isOverQuota), .bool(other.isOverQuota))
+        note("suspended", .bool(isSuspended), .bool(other.isSuspended))
+        return (.object(before), .object(after))
     }
 }
 
@@ -135,6 +177,7 @@ extension Transaction {
                 SELECT plans.id, plans.name, plans.position, plans.max_tunnels, plans.max_players,
                     plans.bytes_per_s, plans.bytes_per_month, plans.idle_timeout_s, plans.chosen_names,
                     plans.own_domains, plans.priority, plans.max_members, plans.stripe_price,
+                    plans.throttled_bytes_per_s, a.billing_state, a.quota_throttled,
                     x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
                     x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s,
                     a.suspended_at IS NOT NULL AS suspended
@@ -146,13 +189,14 @@ extension Transaction {
                 """, account, plan
             ).first
         else { return nil }
-        return try AccountTerms(account, isSuspended: row["suspended"], row)
+        return try AccountTerms(account, row)
     }
 
     /// The account's tunnels between two terms.
     mutating func holding(_ before: AccountTerms, _ after: AccountTerms) throws(PostgresError) -> Holding {
         var holding = Holding(
-            account: after.account, before: before.effective, after: after.effective, tunnels: [])
+            account: after.account, before: .init(before.effective, isServed: before.state.isServed),
+            after: .init(after.effective, isServed: after.state.isServed), tunnels: [])
         for row in try query(
             "SELECT id, region_id, suspended_reason FROM tunnels WHERE account_id = $1 ORDER BY seq",
             after.account)
@@ -220,5 +264,6 @@ extension Limits {
             bytes_per_s: Override(column: try row["own_bytes_per_s"]),
             idle_timeout_s: Override(column: try row["own_idle_timeout_s"]))
         self = own.over(try Limits(row))
+        if try row["throttled"] { self = throttled(bytes_per_s: try row["throttled_bytes_per_s"]) }
     }
 }

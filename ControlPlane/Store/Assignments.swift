@@ -8,9 +8,11 @@ extension Transaction {
         try Self.assignments(
             query(
                 """
-                SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR NOT a.served AS suspended,
                     p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
-                    p.session, array_to_string(p.revoked_keys, ' ') AS revoked_keys, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    p.session, array_to_string(p.revoked_keys, ' ') AS revoked_keys,
+                    plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    plans.throttled_bytes_per_s, a.throttled,
                     x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
                     x.idle_timeout_s AS own_idle_timeout_s
                 FROM tunnels t
@@ -27,9 +29,11 @@ extension Transaction {
         try Self.assignments(
             query(
                 """
-                SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR NOT a.served AS suspended,
                     p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
-                    p.session, array_to_string(p.revoked_keys, ' ') AS revoked_keys, plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    p.session, array_to_string(p.revoked_keys, ' ') AS revoked_keys,
+                    plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    plans.throttled_bytes_per_s, a.throttled,
                     x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
                     x.idle_timeout_s AS own_idle_timeout_s
                 FROM tunnels t

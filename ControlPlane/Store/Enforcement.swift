@@ -23,9 +23,20 @@ struct HeldTunnel: Sendable {
 
 /// What an account has, oldest first, and its terms before and after a change.
 struct Holding: Sendable {
+    /// What counts at one time.
+    struct Terms: Sendable {
+        var plan: Plan
+        var isServed: Bool
+
+        init(_ plan: Plan, isServed: Bool) {
+            self.plan = plan
+            self.isServed = isServed
+        }
+    }
+
     var account: AccountID
-    var before: Plan
-    var after: Plan
+    var before: Terms
+    var after: Terms
     var tunnels: [HeldTunnel]
 }
 
@@ -37,18 +48,20 @@ extension Transaction {
     /// assignment is another one now; `deleted` is a tunnel that is gone already, to be told with them.
     ///
     /// The caller holds the accounts' or the plan's lock. Regions are locked here, in order.
-    mutating func enforce(_ holdings: [Holding], deleted: HeldTunnel? = nil, actor: String) throws {
+    mutating func enforce(_ holdings: [Holding], deleted: HeldTunnel? = nil, actor: Actor) throws {
         var suspended: [TunnelID] = []
         var resumed: [TunnelID] = []
         var touched: [String: [TunnelID]] = [:]
         if let deleted { touched[deleted.region] = [] }
         for holding in holdings {
             let change = Surplus.change(
-                holding.tunnels.map { ($0.id, $0.suspension) }, maxTunnels: holding.after.maxTunnels)
+                holding.tunnels.map { ($0.id, $0.suspension) }, maxTunnels: holding.after.plan.maxTunnels)
             suspended += change.suspended
             resumed += change.resumed
             let moved = Set(change.suspended + change.resumed)
-            let allChange = holding.before.limits != holding.after.limits
+            let allChange =
+                holding.before.plan.limits != holding.after.plan.limits
+                || holding.before.isServed != holding.after.isServed
             for tunnel in holding.tunnels where allChange || moved.contains(tunnel.id) {
                 touched[tunnel.region, default: []].append(tunnel.id)
             }
@@ -68,7 +81,7 @@ extension Transaction {
         }
     }
 
-    private mutating func suspendSurplus(_ tunnels: [TunnelID], actor: String) throws(PostgresError) {
+    private mutating func suspendSurplus(_ tunnels: [TunnelID], actor: Actor) throws(PostgresError) {
         guard !tunnels.isEmpty else { return }
         try query(
             """
@@ -80,7 +93,7 @@ extension Transaction {
             after: ["state": "suspended", "reason": "surplus"])
     }
 
-    private mutating func resumeSurplus(_ tunnels: [TunnelID], actor: String) throws(PostgresError) {
+    private mutating func resumeSurplus(_ tunnels: [TunnelID], actor: Actor) throws(PostgresError) {
         guard !tunnels.isEmpty else { return }
         try query(
             """
@@ -94,12 +107,13 @@ extension Transaction {
 
     /// One row a tunnel, under its account.
     private mutating func auditTunnels(
-        _ action: String, _ tunnels: [TunnelID], actor: String, before: JSON, after: JSON
+        _ action: String, _ tunnels: [TunnelID], actor: Actor, before: JSON, after: JSON
     ) throws(PostgresError) {
         try query(
             """
-            INSERT INTO audit_log (account_id, actor, action, subject, detail)
-            SELECT t.account_id, $2, $3, t.id, $4::json FROM tunnels t WHERE t.id = ANY ($1) ORDER BY t.seq
-            """, TextArray(tunnels), actor, action, ["before": before, "after": after] as JSON)
+            INSERT INTO audit_log (account_id, actor, address, action, subject, before, after)
+            SELECT t.account_id, $2, $3, $4, t.id, $5::json, $6::json FROM tunnels t
+            WHERE t.id = ANY ($1) ORDER BY t.seq
+            """, TextArray(tunnels), actor.text, actor.address, action, before, after)
     }
 }

@@ -1,13 +1,14 @@
 import Core
 import Crypto
+import Domain
 import Postgres
 
 /// Who presents a key.
 public enum KeyHolder: Sendable, Hashable {
     case agent(AgentKeyID, AccountID)
-    case account(APIKeyID, AccountID)
+    case account(APIKeyID, AccountID, Set<Scope>)
     case relay(RelayKeyID)
-    case `operator`(OperatorKeyID)
+    case `operator`(OperatorKeyID, OperatorRole)
 }
 
 /// An agent key without its secret.
@@ -49,7 +50,7 @@ extension Store {
                 guard
                     let row = try tx.query(
                         """
-                        SELECT id, account_id,
+                        SELECT id, account_id, array_to_string(scopes, ' ') AS scopes,
                             last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS is_news
                         FROM api_keys WHERE hash = $1 AND revoked_at IS NULL
                         """, key.hash
@@ -59,21 +60,26 @@ extension Store {
                 if try row["is_news"] {
                     try tx.query("UPDATE api_keys SET last_used_at = now() WHERE id = $1", id)
                 }
-                return .account(id, try row["account_id"])
+                let scopes = (try row["scopes"] as String?).map { text in
+                    Set(text.split(separator: " ").compactMap { Scope(rawValue: String($0)) })
+                }
+                return .account(id, try row["account_id"], scopes ?? Scope.all)
             case .relay:
                 return try tx.query(
                     "SELECT id FROM relay_keys WHERE hash = $1 AND revoked_at IS NULL", key.hash
                 ).first.map { .relay(try $0["id"]) }
             case .operator:
                 return try tx.query(
-                    "SELECT id FROM operator_keys WHERE hash = $1 AND revoked_at IS NULL", key.hash
-                ).first.map { .operator(try $0["id"]) }
+                    "SELECT id, role FROM operator_keys WHERE hash = $1 AND revoked_at IS NULL", key.hash
+                ).first.map { row in
+                    .operator(try row["id"], OperatorRole(rawValue: try row["role"]) ?? .readOnly)
+                }
             }
         }
     }
 
     public func createAgentKey(
-        _ id: AgentKeyID, account: AccountID, name: String, hash: [UInt8], actor: String
+        _ id: AgentKeyID, account: AccountID, name: String, hash: [UInt8], actor: Actor
     ) async throws(StoreError) -> AgentKeyView {
         try await transaction { tx in
             let row = try tx.row(
@@ -108,7 +114,7 @@ extension Store {
     /// Ends a key, every placement that was made with it, and the players who play on through it though another
     /// key has the tunnel by now; relays are told with the next revision. False when the account has no such key.
     public func revokeAgentKey(
-        _ id: AgentKeyID, account: AccountID, actor: String
+        _ id: AgentKeyID, account: AccountID, actor: Actor
     ) async throws(StoreError) -> Bool {
         try await transaction { tx in
             let revoked = try tx.query(
@@ -150,7 +156,7 @@ extension Store {
     }
 
     public func createAPIKey(
-        _ id: APIKeyID, account: AccountID, name: String, hash: [UInt8], actor: String
+        _ id: APIKeyID, account: AccountID, name: String, hash: [UInt8], actor: Actor
     ) async throws(StoreError) {
         try await transaction { tx in
             try tx.query(
@@ -162,7 +168,7 @@ extension Store {
     }
 
     public func createRelayKey(
-        _ id: RelayKeyID, name: String, hash: [UInt8], actor: String
+        _ id: RelayKeyID, name: String, hash: [UInt8], actor: Actor
     ) async throws(StoreError) {
         try await transaction { tx in
             try tx.query("INSERT INTO relay_keys (id, name, hash) VALUES ($1, $2, $3)", id, name, hash)
@@ -171,7 +177,7 @@ extension Store {
     }
 
     public func createOperatorKey(
-        _ id: OperatorKeyID, name: String, hash: [UInt8], actor: String
+        _ id: OperatorKeyID, name: String, hash: [UInt8], actor: Actor
     ) async throws(StoreError) {
         try await transaction { tx in
             try tx.query("INSERT INTO operator_keys (id, name, hash) VALUES ($1, $2, $3)", id, name, hash)

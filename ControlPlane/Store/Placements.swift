@@ -92,8 +92,9 @@ extension Transaction {
         guard
             let row = try query(
                 """
-                SELECT t.region_id, t.hostname, t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
+                SELECT t.region_id, t.hostname, t.state = 'suspended' OR NOT a.served AS suspended,
                     plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
+                    plans.throttled_bytes_per_s, a.throttled,
                     x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
                     x.idle_timeout_s AS own_idle_timeout_s
                 FROM tunnels t

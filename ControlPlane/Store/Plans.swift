@@ -20,11 +20,14 @@ public struct PlanView: Sendable, Hashable {
     public var maxMembers: Int?
     /// The Stripe price that sells it.
     public var stripePrice: String?
+    /// What an account has instead of its rate once its volume is used up or its bill is late; nil is its usual rate.
+    public var throttled_bytes_per_s: Int? { plan.throttled_bytes_per_s }
 
     init(_ row: Row) throws(PostgresError) {
         plan = Plan(
             id: try row["id"], maxTunnels: try row["max_tunnels"], limits: try Limits(row),
-            chosenNames: try row["chosen_names"])
+            chosenNames: try row["chosen_names"],
+            throttled_bytes_per_s: try row["throttled_bytes_per_s"])
         name = try row["name"]
         position = try row["position"]
         bytes_per_month = try row["bytes_per_month"]
@@ -43,6 +46,7 @@ public struct PlanView: Sendable, Hashable {
             "idle_timeout_s": .limit(plan.limits.idle_timeout_s), "chosen_names": .bool(plan.chosenNames),
             "own_domains": .bool(ownDomains), "priority": .bool(priority), "members": .limit(maxMembers),
             "stripe_price": stripePrice.map { .string($0) } ?? .null,
+            "throttled_bytes_per_s": .limit(throttled_bytes_per_s),
         ]
     }
 }
@@ -53,7 +57,7 @@ extension Store {
             try tx.query(
                 """
                 SELECT id, name, position, max_tunnels, max_players, bytes_per_s, bytes_per_month, idle_timeout_s,
-                    chosen_names, own_domains, priority, max_members, stripe_price
+                    chosen_names, own_domains, priority, max_members, stripe_price, throttled_bytes_per_s
                 FROM plans ORDER BY position, id
                 """
             ).map { try PlanView($0) }
@@ -63,14 +67,15 @@ extension Store {
     /// Changes a plan under its row's lock and enforces it on every account that has it, in one transaction: relays
     /// are told with the next revisions. `edit` runs again when the transaction does. nil when there is no such plan.
     public func changePlan(
-        _ id: String, actor: String, _ edit: @Sendable (inout PlanView) -> Void
+        _ id: String, actor: Actor, _ edit: @Sendable (inout PlanView) -> Void
     ) async throws(StoreError) -> PlanView? {
         try await transaction { tx in
             guard
                 let row = try tx.query(
                     """
                     SELECT id, name, position, max_tunnels, max_players, bytes_per_s, bytes_per_month,
-                        idle_timeout_s, chosen_names, own_domains, priority, max_members, stripe_price
+                        idle_timeout_s, chosen_names, own_domains, priority, max_members, stripe_price,
+                        throttled_bytes_per_s
                     FROM plans WHERE id = $1 FOR NO KEY UPDATE
                     """, id
                 ).first
@@ -81,12 +86,14 @@ extension Store {
             after.plan.id = before.plan.id
             guard after != before else { return before }
             try tx.write(after)
-            if before.plan.maxTunnels != after.plan.maxTunnels || before.plan.limits != after.plan.limits {
+            if before.plan.maxTunnels != after.plan.maxTunnels || before.plan.limits != after.plan.limits
+                || before.throttled_bytes_per_s != after.throttled_bytes_per_s
+            {
                 try tx.enforce(tx.holdings(before: before.plan, after: after.plan), actor: actor)
             }
             try tx.audit(
-                "plan.update", actor: actor, account: nil, subject: id,
-                detail: ["before": before.json, "after": after.json])
+                "plan.update", actor: actor, account: nil, subject: id, before: before.json,
+                after: after.json)
             return after
         }
     }
@@ -100,11 +107,12 @@ extension Transaction {
                 UPDATE plans SET
                     name = $2, position = $3, max_tunnels = $4, max_players = $5, bytes_per_s = $6,
                     bytes_per_month = $7, idle_timeout_s = $8, chosen_names = $9, own_domains = $10,
-                    priority = $11, max_members = $12, stripe_price = $13
+                    priority = $11, max_members = $12, stripe_price = $13, throttled_bytes_per_s = $14
                 WHERE id = $1
                 """, view.plan.id, view.name, view.position, view.plan.maxTunnels, view.plan.limits.players,
                 view.plan.limits.bytes_per_s, view.bytes_per_month, view.plan.limits.idle_timeout_s,
-                view.plan.chosenNames, view.ownDomains, view.priority, view.maxMembers, view.stripePrice)
+                view.plan.chosenNames, view.ownDomains, view.priority, view.maxMembers, view.stripePrice,
+                view.throttled_bytes_per_s)
         } catch PostgresError.uniqueViolation(constraint: "plans_stripe_price_key") {
             throw StoreError.priceTaken
         }
@@ -116,7 +124,7 @@ extension Transaction {
         var holdings: [Holding] = []
         for row in try query(
             """
-            SELECT t.account_id, t.id, t.region_id, t.suspended_reason,
+            SELECT t.account_id, t.id, t.region_id, t.suspended_reason, a.served, a.throttled,
                 x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
                 x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s
             FROM accounts a
@@ -129,9 +137,13 @@ extension Transaction {
             let account: AccountID = try row["account_id"]
             if holdings.last?.account != account {
                 let exception = try AccountException(row)
+                let isServed: Bool = try row["served"]
+                let isThrottled: Bool = try row["throttled"]
                 holdings.append(
                     Holding(
-                        account: account, before: before.with(exception), after: after.with(exception),
+                        account: account,
+                        before: .init(before.with(exception, isThrottled: isThrottled), isServed: isServed),
+                        after: .init(after.with(exception, isThrottled: isThrottled), isServed: isServed),
                         tunnels: []))
             }
             holdings[holdings.count - 1].tunnels.append(try HeldTunnel(row))

@@ -1,4 +1,5 @@
 import Core
+import Domain
 import Postgres
 import Wire
 
@@ -70,7 +71,7 @@ extension Store {
     }
 
     /// Marks a relay; nil when there is none. Placements it has stay until their agents ask again.
-    public func setRelayState(_ id: String, _ state: RelayState, actor: String) async throws(StoreError)
+    public func setRelayState(_ id: String, _ state: RelayState, actor: Actor) async throws(StoreError)
         -> RelayView?
     {
         try await transaction { tx in

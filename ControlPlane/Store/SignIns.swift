@@ -1,4 +1,5 @@
 import Core
+import Domain
 import Postgres
 
 /// One sign-in as its refresh tokens need it.
@@ -9,6 +10,21 @@ public struct SessionView: Sendable {
     public var refreshKey: [UInt8]
     /// What the newest token carries.
     public var counter: Int64
+}
+
+/// Somebody who is signed in, and as what.
+public struct SignedIn: Sendable, Hashable {
+    public var user: UserID
+    public var account: AccountID
+    public var signIn: SignInID
+    public var role: Role
+
+    public init(user: UserID, account: AccountID, signIn: SignInID, role: Role) {
+        self.user = user
+        self.account = account
+        self.signIn = signIn
+        self.role = role
+    }
 }
 
 /// What to do about a refresh token.
@@ -32,7 +48,26 @@ extension Store {
                 INSERT INTO sessions (id, user_id, account_id, refresh_key, expires_at)
                 VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))
                 """, id, user.user, user.account, refreshKey, lifetime_s)
-            try tx.audit("user.sign_in", actor: user.user.text, account: user.account, subject: id.text)
+            try tx.audit(
+                "user.sign_in", actor: Actor(user.user.text), account: user.account, subject: id.text)
+        }
+    }
+
+    /// nil when the sign-in has ended or its user does not belong to the account any more.
+    public func signedIn(_ id: SignInID) async throws(StoreError) -> SignedIn? {
+        try await transaction { tx in
+            guard
+                let row = try tx.query(
+                    """
+                    SELECT s.user_id, s.account_id, m.role
+                    FROM sessions s
+                    JOIN members m ON m.account_id = s.account_id AND m.user_id = s.user_id
+                    WHERE s.id = $1 AND s.expires_at > now()
+                    """, id
+                ).first, let role = Role(rawValue: try row["role"])
+            else { return nil }
+            return SignedIn(
+                user: try row["user_id"], account: try row["account_id"], signIn: id, role: role)
         }
     }
 
@@ -67,7 +102,8 @@ extension Store {
             case .end:
                 try tx.query("DELETE FROM sessions WHERE id = $1", id)
                 try tx.audit(
-                    "user.refresh_reuse", actor: session.user.text, account: session.account, subject: id.text
+                    "user.refresh_reuse", actor: Actor(session.user.text), account: session.account,
+                    subject: id.text
                 )
                 return nil
             }

@@ -12,7 +12,7 @@ public struct TunnelView: Sendable, Hashable {
     public var label: String
     public var hostname: String
     public var state: TunnelState
-    /// `surplus`, `operator` or `account` while it is suspended.
+    /// `surplus`, `operator`, `account` or `bill` while it is suspended.
     public var suspendedReason: String?
     public var createdAt: WallTime
     /// nil while it was never placed.
@@ -43,13 +43,13 @@ extension Store {
 
     /// Makes a tunnel; without a label one is made up. Within the plan's limits, counted under the account's lock.
     public func createTunnel(
-        account: AccountID, region: String, label: String?, baseDomain: String, actor: String
+        account: AccountID, region: String, label: String?, baseDomain: String, actor: Actor
     ) async throws(StoreError) -> TunnelView {
         try await transaction { tx in
             guard let terms = try tx.lockedTerms(of: account) else {
                 throw PostgresError.unexpectedValue("the account is gone")
             }
-            if terms.isSuspended { throw StoreError.suspended }
+            if !terms.state.isServed { throw StoreError.suspended }
             let existing: Int = try tx.row(
                 "SELECT count(*) AS n FROM tunnels WHERE account_id = $1", account)["n"]
             let chosen: Label?
@@ -94,8 +94,9 @@ extension Store {
             try tx.query(
                 """
                 SELECT t.id, t.account_id, t.region_id, t.label, t.hostname,
-                    t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
-                    CASE WHEN a.suspended_at IS NOT NULL THEN 'account' ELSE t.suspended_reason END
+                    t.state = 'suspended' OR NOT a.served AS suspended,
+                    CASE WHEN a.suspended_at IS NOT NULL THEN 'account' WHEN NOT a.served THEN 'bill'
+                        ELSE t.suspended_reason END
                         AS suspended_reason,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
                     p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
@@ -115,8 +116,9 @@ extension Store {
             let found = try tx.query(
                 """
                 SELECT t.seq, t.id, t.account_id, t.region_id, t.label, t.hostname,
-                    t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
-                    CASE WHEN a.suspended_at IS NOT NULL THEN 'account' ELSE t.suspended_reason END
+                    t.state = 'suspended' OR NOT a.served AS suspended,
+                    CASE WHEN a.suspended_at IS NOT NULL THEN 'account' WHEN NOT a.served THEN 'bill'
+                        ELSE t.suspended_reason END
                         AS suspended_reason,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
                     p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
@@ -140,8 +142,9 @@ extension Store {
             let found = try tx.query(
                 """
                 SELECT t.seq, t.id, t.account_id, t.region_id, t.label, t.hostname,
-                    t.state = 'suspended' OR a.suspended_at IS NOT NULL AS suspended,
-                    CASE WHEN a.suspended_at IS NOT NULL THEN 'account' ELSE t.suspended_reason END
+                    t.state = 'suspended' OR NOT a.served AS suspended,
+                    CASE WHEN a.suspended_at IS NOT NULL THEN 'account' WHEN NOT a.served THEN 'bill'
+                        ELSE t.suspended_reason END
                         AS suspended_reason,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
                     p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
@@ -159,7 +162,7 @@ extension Store {
 
     /// False when the account has no such tunnel. Its name is free from now on, and its place is for the oldest
     /// tunnel that was surplus.
-    public func deleteTunnel(_ id: TunnelID, account: AccountID, actor: String) async throws(StoreError)
+    public func deleteTunnel(_ id: TunnelID, account: AccountID, actor: Actor) async throws(StoreError)
         -> Bool
     {
         try await transaction { tx in

@@ -1,5 +1,6 @@
 import Core
 import Crypto
+import Domain
 import Postgres
 
 /// What a sign-in is checked against.
@@ -23,14 +24,14 @@ extension Store {
             guard let (user, account) = try Self.addUser(&tx, email, passwordHash, plan: "free") else {
                 return
             }
-            try tx.audit("user.sign_up", actor: user.text, account: account, subject: user.text)
+            try tx.audit("user.sign_up", actor: Actor(user.text), account: account, subject: user.text)
         }
     }
 
     /// What an operator makes in one step: user, account, API key and agent key.
     public func createAccount(
         email: String, passwordHash: String, plan: String, apiKeyHash: [UInt8], agentKeyHash: [UInt8],
-        actor: String
+        actor: Actor
     ) async throws(StoreError) -> AccountID {
         try await transaction { tx in
             guard try tx.query("SELECT 1 FROM plans WHERE id = $1", plan).first != nil else {

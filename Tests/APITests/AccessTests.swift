@@ -1,5 +1,6 @@
 import Core
 import Crypto
+import Domain
 import HTTP
 import Testing
 
@@ -21,7 +22,7 @@ import Testing
                 now: .now()),
         ]
         for route in RouteTable.standard.routes {
-            guard case .callers = route.access else { continue }
+            if route.access.kinds.isEmpty { continue }
             for bearer in bearers {
                 let answer = try await fixture.call(route.method, path(route), as: bearer)
                 #expect(answer.status == 401, "\(route.method) \(route.path)")
@@ -39,7 +40,8 @@ import Testing
             .operator: Fixture.operatorKey,
         ]
         for route in RouteTable.standard.routes {
-            guard case .callers(let kinds) = route.access else { continue }
+            let kinds = route.access.kinds
+            if kinds.isEmpty { continue }
             for (kind, bearer) in bearers where !kinds.contains(kind) {
                 let answer = try await fixture.call(route.method, path(route), as: bearer)
                 #expect(answer.status == 403, "\(kind) at \(route.method) \(route.path)")

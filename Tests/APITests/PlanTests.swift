@@ -17,7 +17,7 @@ import Testing
                 "id": "free", "name": "Free", "position": 1, "max_tunnels": 1, "players": 10,
                 "bytes_per_s": 2_500_000, "bytes_per_month": 50_000_000_000, "idle_timeout_s": 1800,
                 "chosen_names": false, "own_domains": false, "priority": false, "members": 1,
-                "stripe_price": nil,
+                "stripe_price": nil, "throttled_bytes_per_s": 125_000,
             ])
     }
 
@@ -76,6 +76,7 @@ import Testing
         let path = "/v1/ops/accounts/\(account.id)/limits"
         let plain: JSON = [
             "account_id": .string(account.id), "plan": "free", "exception": [:],
+            "billing_state": "none", "over_quota": false, "suspended": false,
             "effective": [
                 "max_tunnels": 1, "players": 10, "bytes_per_s": 2_500_000, "idle_timeout_s": 1800,
             ],

@@ -62,7 +62,7 @@ import Testing
 
     @Test func everyOperatorRouteTakesOperatorsOnly() {
         for route in RouteTable.standard.routes {
-            #expect(route.path.description.hasPrefix("/v1/ops/") == (route.access == .operators))
+            #expect(route.path.description.hasPrefix("/v1/ops/") == (route.access.kinds == [.operator]))
             #expect(route.path.description.hasPrefix("/v1/relay/") == (route.access == .relays))
         }
     }

@@ -74,9 +74,11 @@ import Wire
         try await store.createOperatorKey(
             OperatorKeyID(entropy: [4]), name: "ops", hash: `operator`.hash, actor: "test")
         #expect(try await store.keyHolder(agent) == .agent(agentID, fixture.account))
-        #expect(try await store.keyHolder(api) == .account(APIKeyID(entropy: [2]), fixture.account))
+        #expect(
+            try await store.keyHolder(api)
+                == .account(APIKeyID(entropy: [2]), fixture.account, Scope.all))
         #expect(try await store.keyHolder(relay) == .relay(RelayKeyID(entropy: [3])))
-        #expect(try await store.keyHolder(`operator`) == .operator(OperatorKeyID(entropy: [4])))
+        #expect(try await store.keyHolder(`operator`) == .operator(OperatorKeyID(entropy: [4]), .operator))
         #expect(try await store.keyHolder(.generate(prefix: .agent)) == nil)
         #expect(try await store.revokeAgentKey(agentID, account: fixture.account, actor: "test") == true)
         #expect(try await store.keyHolder(agent) == nil)

@@ -1,5 +1,6 @@
 import Core
 import Crypto
+import Domain
 import Postgres
 import Support
 import Wire

@@ -1,5 +1,6 @@
 import Core
 import Crypto
+import Domain
 import Postgres
 import Support
 import Testing
@@ -45,8 +46,8 @@ extension Fixture {
     /// What was noted of an action, in order.
     func audit(_ action: String) async throws -> [JSON] {
         try await pool.transaction { tx in
-            try tx.query("SELECT detail FROM audit_log WHERE action = $1 ORDER BY id", action)
-                .map { try $0["detail"] }
+            try tx.query("SELECT before, after FROM audit_log WHERE action = $1 ORDER BY id", action)
+                .map { ["before": try $0["before"], "after": try $0["after"]] }
         }
     }
 

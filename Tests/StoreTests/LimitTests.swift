@@ -76,7 +76,7 @@ import Wire
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 1...6 {
                 group.addTask {
-                    _ = try await fixture.store.changePlan("plus", actor: "ops\(number)") { plan in
+                    _ = try await fixture.store.changePlan("plus", actor: Actor("ops\(number)")) { plan in
                         if number % 2 == 0 {
                             plan.plan.limits.players = number * 100
                         } else {
@@ -191,12 +191,18 @@ import Wire
         #expect(try await fixture.place(tunnel.id, "s1")?.limits == deltas.first?.upserts.first?.limits)
         // A plan's number that the exception covers concerns this account no more.
         _ = try await store.setException(.none, account: fixture.account, actor: "ops")
-        #expect(try await store.account(fixture.account)?.terms.exception == AccountException.none)
+        #expect(try await store.account(fixture.account)?.terms.state.exception == AccountException.none)
         let log = try await fixture.audit("account.limits")
         #expect(
             log == [
-                ["before": [:], "after": ["max_tunnels": 9, "players": nil, "idle_timeout_s": 60]],
-                ["before": ["max_tunnels": 9, "players": nil, "idle_timeout_s": 60], "after": [:]],
+                [
+                    "before": ["limits": [:]],
+                    "after": ["limits": ["max_tunnels": 9, "players": nil, "idle_timeout_s": 60]],
+                ],
+                [
+                    "before": ["limits": ["max_tunnels": 9, "players": nil, "idle_timeout_s": 60]],
+                    "after": ["limits": [:]],
+                ],
             ])
         #expect(
             try await store.setException(exception, account: AccountID(entropy: [9]), actor: "ops") == nil)
@@ -236,7 +242,8 @@ import Wire
         #expect(try await states() == [.offline, .connecting, .offline, .offline])
         #expect(
             try await fixture.audit("account.plan") == [
-                ["before": "plus", "after": "free"], ["before": "free", "after": "plus"],
+                ["before": ["plan": "plus"], "after": ["plan": "free"]],
+                ["before": ["plan": "free"], "after": ["plan": "plus"]],
             ])
         await #expect(throws: StoreError.unknownPlan("gold")) {
             try await store.setPlan("gold", account: fixture.account, actor: "ops")

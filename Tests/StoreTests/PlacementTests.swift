@@ -1,5 +1,6 @@
 import Core
 import Crypto
+import Domain
 import Support
 import Testing
 import Wire

@@ -1,4 +1,5 @@
 import Core
+import Domain
 import Postgres
 import Support
 import Testing
