@@ -131,7 +131,11 @@ extension Fields {
     }
 
     private mutating func checkEndpoint(_ name: String, _ text: String) {
-        if Endpoint(text).map({ $0.port > 0 }) != true { reject(name, "must be host:port") }
+        guard let endpoint = Endpoint(text), (1...65_535).contains(endpoint.port),
+            endpoint.host.utf8.allSatisfy({ Base62.contains($0) || ".-:".utf8.contains($0) }),
+            endpoint.host.contains(":") || endpoint.host.utf8.first.map(Base62.contains) == true,
+            text == endpoint.description
+        else { return reject(name, "must be host:port, with a name or a number as host") }
     }
 
     mutating func links(_ name: String, maxCount: Int) -> [(tunnel: TunnelID, generation: Int)] {

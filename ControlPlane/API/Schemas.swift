@@ -22,8 +22,8 @@ enum Schemas {
     static let endpoint = Schema.text(
         "203.0.113.7:7000", 3...300,
         pattern:
-            "^([0-9]{1,2}(\\.[0-9]{1,2}){3}|[a-z][a-z0-9]{0,20}(\\.[a-z][a-z0-9]{0,20}){0,3}):[1-9][0-9]{0,3}$"
-    )
+            "^([A-Za-z0-9][A-Za-z0-9.-]*|\\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]+\\]):([1-9][0-9]{0,3}|[1-5][0-9]{4}"
+            + "|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$")
     static let fingerprint = Schema.text(
         String(repeating: "0123456789abcdef", count: 4), 64...64, pattern: "^[0-9a-f]{64}$"
     ).about("SHA-256 of the certificate.")
@@ -108,7 +108,8 @@ enum Schemas {
         "keys": .list(
             of: .object(
                 [
-                    "kty": .words("OKP"), "crv": .words("Ed25519"), "x": .text("AAAA", 43...43),
+                    "kty": .words("OKP"), "crv": .words("Ed25519"),
+                    "x": .text(String(repeating: "A", count: 43), 43...43),
                     "kid": .text("k1", 1...128),
                 ], optional: ["alg": .words("Ed25519"), "use": .words("sig")], others: .anything))
     ]).named("KeySet")

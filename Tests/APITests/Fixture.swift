@@ -72,6 +72,10 @@ struct Fixture: Sendable {
             method: method, target: target, headers: headers, body: body?.bytes ?? [],
             peer: try #require(SocketAddress(peer)))
         let response = await api.response(to: request)
+        for misfit in Contract.misfits(request, response, in: api.table) {
+            Issue.record(
+                "\(method) \(request.path) answered \(response.status), not as its Route says: \(misfit)")
+        }
         return Answer(
             status: response.status, headers: response.headers,
             json: (try? JSON.parse(response.body)) ?? .null,
