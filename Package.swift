@@ -41,6 +41,7 @@ let package = Package(
         room("IO", "Shared/IO", ["Core", "CLinux"]),
         room("TLS", "Shared/TLS", ["Core", "Crypto", "IO", "COpenSSL"]),
         room("HTTP", "Shared/HTTP", ["Core", "IO", "TLS", "CLinux"]),
+        room("DNS", "Shared/DNS", ["Core", "IO", "CLinux"]),
         room("Postgres", "Shared/Postgres", ["Core", "CPostgres", "CLinux"]),
         room("Redis", "Shared/Redis", ["Core", "IO", "TLS", "CRedis", "CLinux"]),
 
@@ -74,6 +75,7 @@ let package = Package(
         suite("IOTests", ["IO", "Core", "CLinux"]),
         suite("TLSTests", ["TLS", "Core", "Crypto", "IO", "COpenSSL"]),
         suite("HTTPTests", ["HTTP", "IO", "TLS", "Crypto", "Core", "CLinux"]),
+        suite("DNSTests", ["DNS", "Core", "IO", "CLinux", "Support"]),
         suite("PostgresTests", ["Core", "CLinux", "Postgres", "Support"]),
         suite("RedisTests", ["Core", "IO", "Redis", "Support"]),
         suite("RelayCoreTests", ["RelayCore", "Core", "Wire"]),
@@ -104,6 +106,6 @@ let package = Package(
 if Context.environment["MINECART_FUZZ"] != nil {
     package.targets.append(
         .executableTarget(
-            name: "Fuzz", dependencies: ["Core", "Crypto", "Wire", "HTTP", "RelayCore"],
+            name: "Fuzz", dependencies: ["Core", "Crypto", "Wire", "HTTP", "DNS", "RelayCore"],
             path: "Tests/Fuzz", exclude: ["Seeds"], swiftSettings: strict))
 }

@@ -10,6 +10,7 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ byteCount: Int) -> In
 
 private let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "handshake": fuzzHandshake, "link": fuzzLink, "http": fuzzHTTP, "json": fuzzJSON, "jwt": fuzzJWT,
+    "dns": fuzzDNS,
 ]
 
 private let chosenTarget: @Sendable ([UInt8]) -> Void = {

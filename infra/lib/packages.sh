@@ -4,7 +4,7 @@
 
 runtime_packages=(libpq-dev libhiredis-dev libssl-dev pkg-config binutils postgresql redis-server python3 python3-venv
     curl procps util-linux)
-test_packages=(shellcheck)
+test_packages=(shellcheck nsd)
 bench_packages=(nginx libnginx-mod-stream haproxy)
 
 is_installed() {
