@@ -53,7 +53,7 @@ let package = Package(
             ["Core", "Crypto", "Wire", "IO", "HTTP", "Domain", "Postgres", "Store", "Reconcilers"]),
         room(
             "Reconcilers", "ControlPlane/Reconcilers",
-            ["Core", "Crypto", "Wire", "IO", "Redis", "Domain", "Store"]),
+            ["Core", "CLinux", "Crypto", "Wire", "IO", "HTTP", "Redis", "Domain", "Store"]),
         program(
             "App", "ControlPlane/App",
             [
@@ -90,7 +90,7 @@ let package = Package(
                 "Core", "Crypto", "Wire", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers",
                 "API", "Support",
             ]),
-        suite("AppTests", ["API", "Core", "Crypto", "IO", "App"]),
+        suite("AppTests", ["API", "Core", "Crypto", "IO", "Reconcilers", "App"]),
         suite(
             "RelayTests",
             ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux", "Support"]),

@@ -5,6 +5,7 @@ import Domain
 import HTTP
 import IO
 import Postgres
+import Reconcilers
 import Redis
 import Synchronization
 
@@ -16,6 +17,7 @@ struct Configuration: Sendable {
     var redisURL: RedisURL
     var listenAddress: SocketAddress
     var api: APISettings
+    var mail: MailDelivery
     /// Regions that exist from the start; more come with relay keys.
     var regions: [(id: String, name: String)]
 
@@ -38,6 +40,8 @@ struct Configuration: Sendable {
         }
         let proxies = settings.trustedProxies()
         let publicURL = settings.publicURL(default: "http://localhost:\(listenAddress?.port ?? 8080)")
+        mail = settings.mail()
+        let verifiesEmail = settings.verifiesEmail(mail)
         regions = settings.regions(default: Self.defaultRegions)
         settings.logLevel()
         try settings.finish()
@@ -46,7 +50,8 @@ struct Configuration: Sendable {
         self.listenAddress = listenAddress
         api = APISettings(
             baseDomain: baseDomain, signingKey: signingKey, operatorKey: operatorKey,
-            metricsToken: metricsToken, trustedProxies: proxies, publicURL: publicURL)
+            metricsToken: metricsToken, trustedProxies: proxies, publicURL: publicURL,
+            verifiesEmail: verifiesEmail)
     }
 }
 
@@ -125,6 +130,51 @@ extension Settings {
         } catch {
             reject("SIGNING_KEY cannot be used: \(error)")
             return nil
+        }
+    }
+
+    fileprivate mutating func mail() -> MailDelivery {
+        let log = optional("MAIL_LOG")
+        let provider = optional("MAIL_PROVIDER") ?? (log == nil ? nil : "log")
+        let token = secret("MAIL_TOKEN")
+        let from = optional("MAIL_FROM")
+        let base = optional("MAIL_API_BASE")
+        if provider == nil { return .none }
+        if provider == "log" {
+            if let log { return .log(MailLog(path: log)) }
+            reject("MAIL_PROVIDER is log, but MAIL_LOG does not name the file that mails are written to")
+            return .none
+        }
+        guard let shape = provider.flatMap({ MailService.Shape(rawValue: $0) }) else {
+            reject("MAIL_PROVIDER is \"\(provider ?? "")\": it must be postmark, resend or log")
+            return .none
+        }
+        if token == nil {
+            reject(
+                "MAIL_TOKEN (or MAIL_TOKEN_FILE) is not set: the key of your account with the mail provider")
+        }
+        if from == nil {
+            reject("MAIL_FROM is not set: whom mails come from, such as Minecart <hello@dvv.one>")
+        }
+        guard
+            let service = MailService(
+                shape, base: base ?? shape.standardBase, token: token ?? "", from: from ?? "")
+        else {
+            reject("MAIL_API_BASE must be a URL such as \(shape.standardBase)")
+            return .none
+        }
+        return .service(service)
+    }
+
+    /// Whether people must have followed the link in their mail before they may make anything.
+    fileprivate mutating func verifiesEmail(_ delivery: MailDelivery) -> Bool {
+        switch optional("EMAIL_VERIFICATION") {
+        case "required": return true
+        case "off": return false
+        case nil: if case .log = delivery { return false } else { return true }
+        case let other?:
+            reject("EMAIL_VERIFICATION is \"\(other)\": it must be required or off")
+            return true
         }
     }
 

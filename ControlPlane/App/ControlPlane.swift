@@ -37,6 +37,9 @@ enum ControlPlane {
             leadership: leadership)
         let reaper = RelayReaper(store: store, board: board, leadership: leadership)
         let housekeeping = Housekeeping(store: store, leadership: leadership)
+        let outgoing = HTTPCaller(on: hub.mailbox)
+        let mails = MailSender(
+            store: store, delivery: configuration.mail, http: outgoing, metrics: metrics)
         let listener = Postgres.Listener(
             url: configuration.unpooledDatabaseURL, channels: [AssignmentsChannel.name])
         let work = Task {
@@ -45,6 +48,7 @@ enum ControlPlane {
                 group.addTask { await publisher.run() }
                 group.addTask { await reaper.run() }
                 group.addTask { await housekeeping.run() }
+                group.addTask { await mails.run() }
                 group.addTask { await follow(listener, watch) }
                 group.addTask { await keepRegions(configuration.regions, store, loads) }
             }
@@ -62,6 +66,7 @@ enum ControlPlane {
         listener.stop()
         watch.close()
         await work.value
+        outgoing.close()
         loads.close()
         redis.close()
         for loop in loops + [hub] {
