@@ -102,7 +102,7 @@ struct MailSenderTests {
         (.json(401, ["ErrorCode": 10], []), "it answered 401 (code 10)"),
         (.json(422, ["ErrorCode": 405], []), "it answered 422 (code 405)"),
         (.nonsense, "it answered 200 with nonsense"), (.json(200, ["ErrorCode": "0"], []), "it answered 200"),
-        (.hangUp, "the connection to"),
+        (.hangUp, "127.0.0.1:"),
     ])
     func whateverGoesWrongForNowIsTriedAgain(answer: MailProviderDouble.Answer, problem: String) async throws
     {
