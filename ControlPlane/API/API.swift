@@ -17,13 +17,10 @@ public struct APISettings: Sendable {
     public var trustedProxies: TrustedProxies
     /// Where people reach this API, without a slash at its end: what links in mails begin with.
     public var publicURL: String
-    /// Whether people whose address is not verified may only look.
-    public var verifiesEmail: Bool
 
     public init(
         baseDomain: String, signingKey: SigningKey, operatorKey: String? = nil, metricsToken: String? = nil,
-        trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080",
-        verifiesEmail: Bool = false
+        trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080"
     ) {
         self.baseDomain = baseDomain
         self.signingKey = signingKey
@@ -31,7 +28,6 @@ public struct APISettings: Sendable {
         metricsTokenHash = metricsToken.map { SHA256.hash(Array($0.utf8)) }
         self.trustedProxies = trustedProxies
         self.publicURL = publicURL
-        self.verifiesEmail = verifiesEmail
     }
 }
 

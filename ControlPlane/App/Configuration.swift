@@ -41,7 +41,6 @@ struct Configuration: Sendable {
         let proxies = settings.trustedProxies()
         let publicURL = settings.publicURL(default: "http://localhost:\(listenAddress?.port ?? 8080)")
         mail = settings.mail()
-        let verifiesEmail = settings.verifiesEmail(mail)
         regions = settings.regions(default: Self.defaultRegions)
         settings.logLevel()
         try settings.finish()
@@ -50,8 +49,7 @@ struct Configuration: Sendable {
         self.listenAddress = listenAddress
         api = APISettings(
             baseDomain: baseDomain, signingKey: signingKey, operatorKey: operatorKey,
-            metricsToken: metricsToken, trustedProxies: proxies, publicURL: publicURL,
-            verifiesEmail: verifiesEmail)
+            metricsToken: metricsToken, trustedProxies: proxies, publicURL: publicURL)
     }
 }
 
@@ -164,18 +162,6 @@ extension Settings {
             return .none
         }
         return .service(service)
-    }
-
-    /// Whether people must have followed the link in their mail before they may make anything.
-    fileprivate mutating func verifiesEmail(_ delivery: MailDelivery) -> Bool {
-        switch optional("EMAIL_VERIFICATION") {
-        case "required": return true
-        case "off": return false
-        case nil: if case .log = delivery { return false } else { return true }
-        case let other?:
-            reject("EMAIL_VERIFICATION is \"\(other)\": it must be required or off")
-            return true
-        }
     }
 
     fileprivate mutating func publicURL(default standard: String) -> String {
