@@ -1,7 +1,7 @@
 import Core
 import Crypto
-import HTTP
 import Domain
+import HTTP
 import IO
 import Reconcilers
 import Store
@@ -97,9 +97,10 @@ enum RelayRoutes {
     }
 
     private static func load(_ api: API, _ call: Call) async throws -> Reply {
-        guard let json = try? JSON.parse(call.request.body, maxDepth: 4),
-            let report = try? LoadReport(json: json)
-        else { throw Problem(422, "invalid", "The body is no load report.") }
+        _ = try call.body()
+        guard let json = try? JSON.parse(call.request.body), let report = try? LoadReport(json: json) else {
+            throw Problem(422, "invalid", "The body is no load report.")
+        }
         api.loads.report(report)
         return .noContent
     }

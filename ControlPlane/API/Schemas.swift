@@ -129,12 +129,15 @@ enum Schemas {
         "tunnel": .id(TunnelID.self), "generation": .integer(1...Int64.max, 1),
     ])
 
-    static let load = Schema.object([
-        "relay": .text("relay-1", 0...256), "region": .text("eu", 0...256), "players": anyInteger,
-        "links": anyInteger, "bytes_per_s": anyInteger, "cpu_permille": anyInteger,
-        "free_descriptors": anyInteger, "epoch": anyInteger, "rev": anyInteger,
-        "digest": .text("", 0...256), "draining": .bool(false),
-    ]).named("LoadReport")
+    /// A newer relay may say more.
+    static let load = Schema.object(
+        [
+            "relay": .text("relay-1", 0...256), "region": .text("eu", 0...256), "players": anyInteger,
+            "links": anyInteger, "bytes_per_s": anyInteger, "cpu_permille": anyInteger,
+            "free_descriptors": anyInteger, "epoch": anyInteger, "rev": anyInteger,
+            "digest": .text("", 0...256), "draining": .bool(false),
+        ], others: .anything
+    ).named("LoadReport")
 
     private static let anyInteger = Schema.count(1)
 

@@ -6,49 +6,7 @@ import Testing
 
 @testable import API
 
-/// Made from the route table, so that a new route is covered the day it appears.
 @Suite struct AccessTests {
-    private func path(_ route: Route) -> String {
-        route.path.description.replacing("{id}", with: "tun_0000000000000000000000")
-    }
-
-    @Test func anUnknownCallerLearnsNothing() async throws {
-        let fixture = try await Fixture()
-        let bearers: [String?] = [
-            nil, "nonsense", TypedKey.generate(prefix: .agent).text, TypedKey.generate(prefix: .account).text,
-            TypedKey.generate(prefix: .relay).text, TypedKey.generate(prefix: .operator).text,
-            AccessTokens(key: try SigningKey.generate()).issue(
-                user: UserID(entropy: []), account: AccountID(entropy: []), signIn: SignInID(entropy: []),
-                now: .now()),
-        ]
-        for route in RouteTable.standard.routes {
-            if route.access.kinds.isEmpty { continue }
-            for bearer in bearers {
-                let answer = try await fixture.call(route.method, path(route), as: bearer)
-                #expect(answer.status == 401, "\(route.method) \(route.path)")
-                #expect(answer["detail"] == .string(Problem.unauthenticated.detail))
-                #expect(answer.headers["www-authenticate"] == "Bearer")
-            }
-        }
-    }
-
-    @Test func everyCredentialOpensOnlyItsOwnRoutes() async throws {
-        let fixture = try await Fixture()
-        let account = try await fixture.account()
-        let bearers: [Caller.Kind: String] = [
-            .apiKey: account.apiKey, .agent: account.agentKey, .relay: try await fixture.relayKey(),
-            .operator: Fixture.operatorKey,
-        ]
-        for route in RouteTable.standard.routes {
-            let kinds = route.access.kinds
-            if kinds.isEmpty { continue }
-            for (kind, bearer) in bearers where !kinds.contains(kind) {
-                let answer = try await fixture.call(route.method, path(route), as: bearer)
-                #expect(answer.status == 403, "\(kind) at \(route.method) \(route.path)")
-            }
-        }
-    }
-
     @Test func othersThingsDoNotExist() async throws {
         let fixture = try await Fixture()
         let mine = try await fixture.account()

@@ -66,10 +66,18 @@ struct Fixture: Sendable {
         _ method: String, _ target: String, _ body: JSON? = nil, as bearer: String? = nil,
         headers: HTTPHeaders = [:], peer: String = "127.0.0.1:4000"
     ) async throws -> Answer {
+        try await call(method, target, bytes: body?.bytes ?? [], as: bearer, headers: headers, peer: peer)
+    }
+
+    /// With a body that need not be JSON.
+    func call(
+        _ method: String, _ target: String, bytes body: [UInt8], as bearer: String? = nil,
+        headers: HTTPHeaders = [:], peer: String = "127.0.0.1:4000"
+    ) async throws -> Answer {
         var headers = headers
         if let bearer { headers.add("Authorization", "Bearer \(bearer)") }
         let request = try HTTPRequest(
-            method: method, target: target, headers: headers, body: body?.bytes ?? [],
+            method: method, target: target, headers: headers, body: body,
             peer: try #require(SocketAddress(peer)))
         let response = await api.response(to: request)
         for misfit in Contract.misfits(request, response, in: api.table) {
