@@ -135,6 +135,27 @@ struct Fields {
         return texts
     }
 
+    /// A list of an enumeration's words, or nothing at all.
+    mutating func words<Word: CaseIterable & RawRepresentable<String> & Hashable>(
+        _ name: String, of type: Word.Type
+    ) -> Set<Word>? {
+        guard let value = take(name) else { return nil }
+        guard let items = value.arrayValue, items.count <= type.allCases.count else {
+            reject(name, "must be a list of at most \(type.allCases.count) words")
+            return nil
+        }
+        let words = items.compactMap { $0.stringValue.flatMap { Word(rawValue: $0) } }
+        guard words.count == items.count else {
+            reject(name, "must hold only \(Self.choices(of: type))")
+            return nil
+        }
+        return Set(words)
+    }
+
+    private static func choices<Word: CaseIterable & RawRepresentable<String>>(of type: Word.Type) -> String {
+        type.allCases.map(\.rawValue).joined(separator: ", ")
+    }
+
     /// A list of objects, each read by its own `Fields` rules; absent means empty.
     mutating func objects(_ name: String, maxCount: Int) -> [JSONObject] {
         guard let value = take(name) else { return [] }

@@ -274,7 +274,8 @@ extension Route {
 enum PathSchemas {
     private static let all: [String: Schema] = [
         "tunnels": .id(TunnelID.self), "agent-keys": .id(AgentKeyID.self), "accounts": .id(AccountID.self),
-        "plans": Schemas.plan,
+        "plans": Schemas.plan, "api-keys": .id(APIKeyID.self),
+        "operator-keys": .id(OperatorKeyID.self),
     ]
 
     /// nil fails a test: the collection is to be added here.

@@ -44,6 +44,18 @@ enum PlanRoutes {
         ) {
             api, call in try await setPlan(api, call)
         },
+        Route(
+            "PUT", "/v1/ops/accounts/{id}/suspension", .operators(.support), gives: .ok(Schemas.terms),
+            "Suspends an account: its tunnels are closed until this is taken back."
+        ) {
+            api, call in try await setSuspended(true, api, call)
+        },
+        Route(
+            "DELETE", "/v1/ops/accounts/{id}/suspension", .operators(.support), gives: .ok(Schemas.terms),
+            "Takes an account's suspension back."
+        ) {
+            api, call in try await setSuspended(false, api, call)
+        },
     ]
 
     private static let changes = Schema.object(
@@ -126,6 +138,15 @@ enum PlanRoutes {
         guard
             let terms = try await api.store.setException(
                 exception, account: account, actor: call.actor)
+        else { throw Problem.notFound }
+        return .json(200, terms.json)
+    }
+
+    private static func setSuspended(_ isSuspended: Bool, _ api: API, _ call: Call) async throws -> Reply {
+        try call.refuseInput()
+        guard
+            let terms = try await api.store.setSuspended(
+                isSuspended, account: try call.id(), actor: call.actor)
         else { throw Problem.notFound }
         return .json(200, terms.json)
     }

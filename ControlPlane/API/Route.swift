@@ -99,8 +99,9 @@ public struct RouteTable: Sendable {
     }
 
     public static let standard = RouteTable(
-        SystemRoutes.all + UserRoutes.all + AgentKeyRoutes.all + TunnelRoutes.all + PlacementRoutes.all
-            + RelayRoutes.all + OperatorRoutes.all + PlanRoutes.all + AccountRoutes.all)
+        SystemRoutes.all + UserRoutes.all + AgentKeyRoutes.all + APIKeyRoutes.all + TunnelRoutes.all
+            + PlacementRoutes.all + RelayRoutes.all + OperatorRoutes.all + OperatorKeyRoutes.all
+            + PlanRoutes.all + AccountRoutes.all)
 
     init(_ routes: [Route]) { self.routes = routes }
 

@@ -73,6 +73,18 @@ enum Schemas {
         "id": .id(AgentKeyID.self), "name": keyName, "key": secret("mca_"), "created_at": .time,
     ]).named("NewAgentKey")
 
+    static let scopes = Schema.list(of: .words(Scope.self), max: Scope.allCases.count)
+
+    static let apiKey = Schema.object([
+        "id": .id(APIKeyID.self), "name": keyName, "scopes": scopes, "created_at": .time,
+        "last_used_at": .time.orNull,
+    ]).named("APIKey")
+
+    static let newAPIKey = Schema.object([
+        "id": .id(APIKeyID.self), "name": keyName, "scopes": scopes, "key": secret("mck_"),
+        "created_at": .time,
+    ]).named("NewAPIKey")
+
     /// Shown once.
     static func secret(_ prefix: String) -> Schema {
         .text(prefix + "…", 1...256).about("Shown once: it cannot be asked for again.")
@@ -142,6 +154,16 @@ enum Schemas {
     private static let anyInteger = Schema.count(1)
 
     // MARK: Operators
+
+    static let operatorKey = Schema.object([
+        "id": .id(OperatorKeyID.self), "name": keyName, "role": .words(OperatorRole.self),
+        "created_at": .time, "last_used_at": .time.orNull,
+    ]).named("OperatorKey")
+
+    static let newOperatorKey = Schema.object([
+        "id": .id(OperatorKeyID.self), "name": keyName, "role": .words(OperatorRole.self),
+        "key": secret("mco_"), "created_at": .time,
+    ]).named("NewOperatorKey")
 
     static let operatorTunnel = Schema.object([
         "id": .id(TunnelID.self), "account_id": .id(AccountID.self), "hostname": hostname, "region": region,

@@ -82,6 +82,16 @@ extension Store {
             try tx.changeTerms(of: account, "account.plan", actor: actor) { $0.plan = plan }
         }
     }
+
+    /// An operator's suspension, whatever the bill says; relays are told. nil when there is no such account.
+    public func setSuspended(
+        _ isSuspended: Bool, account: AccountID, actor: Actor
+    ) async throws(StoreError) -> AccountTerms? {
+        try await transaction { tx in
+            let action = isSuspended ? "account.suspend" : "account.resume"
+            return try tx.changeTerms(of: account, action, actor: actor) { $0.isSuspended = isSuspended }
+        }
+    }
 }
 
 extension Transaction {

@@ -60,17 +60,17 @@ extension Store {
                 if try row["is_news"] {
                     try tx.query("UPDATE api_keys SET last_used_at = now() WHERE id = $1", id)
                 }
-                let scopes = (try row["scopes"] as String?).map { text in
-                    Set(text.split(separator: " ").compactMap { Scope(rawValue: String($0)) })
-                }
-                return .account(id, try row["account_id"], scopes ?? Scope.all)
+                return .account(id, try row["account_id"], Scope.set(column: try row["scopes"]))
             case .relay:
                 return try tx.query(
                     "SELECT id FROM relay_keys WHERE hash = $1 AND revoked_at IS NULL", key.hash
                 ).first.map { .relay(try $0["id"]) }
             case .operator:
                 return try tx.query(
-                    "SELECT id, role FROM operator_keys WHERE hash = $1 AND revoked_at IS NULL", key.hash
+                    """
+                    UPDATE operator_keys SET last_used_at = now() WHERE hash = $1 AND revoked_at IS NULL
+                    RETURNING id, role
+                    """, key.hash
                 ).first.map { row in
                     .operator(try row["id"], OperatorRole(rawValue: try row["role"]) ?? .readOnly)
                 }
@@ -155,33 +155,12 @@ extension Store {
         }
     }
 
-    public func createAPIKey(
-        _ id: APIKeyID, account: AccountID, name: String, hash: [UInt8], actor: Actor
-    ) async throws(StoreError) {
-        try await transaction { tx in
-            try tx.query(
-                "INSERT INTO api_keys (id, account_id, name, hash) VALUES ($1, $2, $3, $4)", id, account,
-                name,
-                hash)
-            try tx.audit("api_key.create", actor: actor, account: account, subject: id.text)
-        }
-    }
-
     public func createRelayKey(
         _ id: RelayKeyID, name: String, hash: [UInt8], actor: Actor
     ) async throws(StoreError) {
         try await transaction { tx in
             try tx.query("INSERT INTO relay_keys (id, name, hash) VALUES ($1, $2, $3)", id, name, hash)
             try tx.audit("relay_key.create", actor: actor, account: nil, subject: id.text)
-        }
-    }
-
-    public func createOperatorKey(
-        _ id: OperatorKeyID, name: String, hash: [UInt8], actor: Actor
-    ) async throws(StoreError) {
-        try await transaction { tx in
-            try tx.query("INSERT INTO operator_keys (id, name, hash) VALUES ($1, $2, $3)", id, name, hash)
-            try tx.audit("operator_key.create", actor: actor, account: nil, subject: id.text)
         }
     }
 }

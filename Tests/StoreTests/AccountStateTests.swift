@@ -56,6 +56,24 @@ import Wire
             ])
     }
 
+    @Test func anOperatorsSuspensionIsToldToRelaysOnceAndTakenBack() async throws {
+        let fixture = try await Fixture(plan: "plus")
+        _ = try await fixture.tunnel()
+        var head = try await fixture.head()
+        for _ in 0..<2 {
+            let terms = try await fixture.store.setSuspended(true, account: fixture.account, actor: "test")
+            #expect(terms?.state.isSuspended == true)
+        }
+        #expect(try await fixture.deltas(after: head).flatMap(\.upserts).map(\.state) == [.suspended])
+        head = try await fixture.head()
+        _ = try await fixture.store.setSuspended(false, account: fixture.account, actor: "test")
+        #expect(try await fixture.deltas(after: head).flatMap(\.upserts).map(\.state) != [.suspended])
+        #expect(try await fixture.head() == head + 1)
+        try await fixture.expectDeltasGiveTheSnapshot()
+        #expect(try await fixture.audit("account.suspend").count == 1)
+        #expect(try await fixture.audit("account.resume").count == 1)
+    }
+
     @Test func planAndBillChangeInOneStep() async throws {
         let fixture = try await Fixture(plan: "free")
         _ = try await fixture.tunnel()
