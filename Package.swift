@@ -41,23 +41,25 @@ let package = Package(
         room("IO", "Shared/IO", ["Core", "CLinux"]),
         room("TLS", "Shared/TLS", ["Core", "Crypto", "IO", "COpenSSL"]),
         room("HTTP", "Shared/HTTP", ["Core", "IO", "TLS", "CLinux"]),
+        room("HTTPCalls", "Shared/HTTPCalls", ["Core", "IO", "TLS", "HTTP"]),
         room("DNS", "Shared/DNS", ["Core", "IO", "CLinux"]),
         room("Postgres", "Shared/Postgres", ["Core", "CPostgres", "CLinux"]),
         room("Redis", "Shared/Redis", ["Core", "IO", "TLS", "CRedis", "CLinux"]),
 
         room("Domain", "ControlPlane/Domain", ["Core", "Crypto", "Wire"]),
-        room("Stripe", "ControlPlane/Stripe", ["Core", "Crypto", "IO", "TLS", "HTTP", "Domain"]),
+        room(
+            "Stripe", "ControlPlane/Stripe", ["Core", "Crypto", "IO", "TLS", "HTTP", "HTTPCalls", "Domain"]),
         room("Store", "ControlPlane/Store", ["Core", "Crypto", "Wire", "Domain", "Postgres"]),
         room(
             "API", "ControlPlane/API",
             ["Core", "Crypto", "Wire", "IO", "HTTP", "Domain", "Postgres", "Store", "Reconcilers"]),
         room(
             "Reconcilers", "ControlPlane/Reconcilers",
-            ["Core", "CLinux", "Crypto", "Wire", "IO", "HTTP", "Redis", "Domain", "Store"]),
+            ["Core", "CLinux", "Crypto", "Wire", "IO", "HTTP", "HTTPCalls", "Redis", "Domain", "Store"]),
         program(
             "App", "ControlPlane/App",
             [
-                "CLinux", "Core", "Crypto", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store",
+                "CLinux", "Core", "Crypto", "IO", "HTTP", "HTTPCalls", "Redis", "Postgres", "Domain", "Store",
                 "Reconcilers", "API",
             ]),
 
@@ -74,7 +76,7 @@ let package = Package(
         suite("WireTests", ["Wire"]),
         suite("IOTests", ["IO", "Core", "CLinux"]),
         suite("TLSTests", ["TLS", "Core", "Crypto", "IO", "COpenSSL"]),
-        suite("HTTPTests", ["HTTP", "IO", "TLS", "Crypto", "Core", "CLinux"]),
+        suite("HTTPTests", ["HTTP", "HTTPCalls", "IO", "TLS", "Crypto", "Core", "CLinux"]),
         suite("DNSTests", ["DNS", "Core", "IO", "CLinux", "Support"]),
         suite("PostgresTests", ["Core", "CLinux", "Postgres", "Support"]),
         suite("RedisTests", ["Core", "IO", "Redis", "Support"]),
@@ -87,8 +89,8 @@ let package = Package(
         suite(
             "APITests",
             [
-                "Core", "Crypto", "Wire", "IO", "HTTP", "Redis", "Postgres", "Domain", "Store", "Reconcilers",
-                "API", "Support",
+                "Core", "Crypto", "Wire", "IO", "HTTP", "HTTPCalls", "Redis", "Postgres", "Domain", "Store",
+                "Reconcilers", "API", "Support",
             ]),
         suite("AppTests", ["API", "Core", "Crypto", "IO", "Reconcilers", "App"]),
         suite(

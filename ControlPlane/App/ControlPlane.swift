@@ -3,6 +3,7 @@ import CLinux
 import Core
 import Crypto
 import HTTP
+import HTTPCalls
 import IO
 import Postgres
 import Reconcilers

@@ -1,6 +1,7 @@
 import Core
 import Crypto
 import HTTP
+import HTTPCalls
 
 /// Makes one HTTP request: the answer, whatever its status, or an error, within `deadline`.
 public protocol StripeTransport: Sendable {

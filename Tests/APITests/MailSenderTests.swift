@@ -1,6 +1,7 @@
 import Core
 import Domain
 import HTTP
+import HTTPCalls
 import IO
 import Postgres
 import Store

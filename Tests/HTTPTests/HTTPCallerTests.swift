@@ -1,5 +1,6 @@
 import Core
 import HTTP
+import HTTPCalls
 import IO
 import Synchronization
 import Testing

@@ -1,4 +1,5 @@
 import Core
+import HTTP
 import IO
 import Synchronization
 import TLS
