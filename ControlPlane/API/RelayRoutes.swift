@@ -41,7 +41,34 @@ enum RelayRoutes {
             api, call in
             try await load(api, call)
         },
+        Route(
+            "POST", "/v1/relay/usage", .relays, maxBodyBytes: UsageReport.maxBytes, limit: nil,
+            takes: Schemas.usageReport, gives: .nothing,
+            "What passed through a relay; a report that comes again is added once."
+        ) {
+            api, call in
+            try await usage(api, call)
+        },
     ]
+
+    private static func usage(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.body()
+        let relay = fields.word("relay")
+        let report = fields.word("report")
+        let from = fields.time("from")
+        let to = fields.time("to")
+        let rows = fields.usageRows("tunnels", maxCount: UsageReport.maxRows)
+        if to < from { fields.reject("to", "must not be before from") }
+        let bytes = rows.reduce(0) { $0 + $1.bytes_up + $1.bytes_down }
+        let player_s = rows.reduce(0) { $0 + $1.player_s }
+        if !RelayCapacity.allows(bytes: bytes, player_s: player_s, interval_s: to.seconds - from.seconds) {
+            fields.reject("tunnels", "must not hold more than a relay can move between from and to")
+        }
+        try fields.finish()
+        try await api.store.addUsage(
+            UsageReport(relay: relay, id: report, from: from, to: to, rows: rows), now: .now())
+        return .noContent
+    }
 
     private static let maxWait_s: Int64 = 25
     static let maxLinks = 10_000
@@ -117,6 +144,30 @@ extension Fields {
             return ""
         }
         return text
+    }
+
+    mutating func time(_ name: String) -> WallTime {
+        let text = text(name, length: 10...40)
+        if let time = WallTime(rfc3339: text) { return time }
+        if !text.isEmpty { reject(name, "must be a time such as 2026-11-21T12:00:00Z") }
+        return WallTime(seconds: 0)
+    }
+
+    /// Each count is small enough that all of them together fit into an integer.
+    mutating func usageRows(_ name: String, maxCount: Int) -> [UsageReport.Row] {
+        let limit: Int64 = 1 << 48
+        return objects(name, maxCount: maxCount).compactMap { object in
+            guard object.count == 4, let tunnel = object["tunnel"]?.stringValue.flatMap({ TunnelID($0) }),
+                let up = object["bytes_up"]?.integerValue, (0...limit).contains(up),
+                let down = object["bytes_down"]?.integerValue, (0...limit).contains(down),
+                let player_s = object["player_s"]?.integerValue, (0...limit).contains(player_s)
+            else {
+                reject(name, "must hold objects of tunnel, bytes_up, bytes_down and player_s")
+                return nil
+            }
+            return UsageReport.Row(
+                tunnel: tunnel.text, bytes_up: Int(up), bytes_down: Int(down), player_s: Int(player_s))
+        }
     }
 
     mutating func endpoint(_ name: String) -> String {

@@ -130,6 +130,16 @@ enum Schemas {
         ["id": word, "region": region, "endpoint": endpoint, "fingerprint": fingerprint],
         optional: ["mesh_address": endpoint, "shared_entry": .bool(false)])
 
+    static let usageReport = Schema.body(
+        ["relay": word, "report": word, "from": .time, "to": .time],
+        optional: [
+            "tunnels": .list(
+                of: .object([
+                    "tunnel": .id(TunnelID.self), "bytes_up": .integer(0...(1 << 48), 0),
+                    "bytes_down": .integer(0...(1 << 48), 0), "player_s": .integer(0...(1 << 48), 0),
+                ]), max: UsageReport.maxRows)
+        ])
+
     static let links = Schema.body(
         ["relay": word],
         optional: [

@@ -147,6 +147,7 @@ extension Store {
         try await transaction { tx in
             try tx.check(lease)
             try tx.query("DELETE FROM outbox WHERE created_at < now() - interval '1 hour'")
+            try tx.query("DELETE FROM usage_reports WHERE received_at < now() - interval '14 days'")
             try tx.query("DELETE FROM sessions WHERE expires_at < now()")
             try tx.query("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
         }

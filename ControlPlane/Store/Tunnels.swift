@@ -176,6 +176,11 @@ extension Store {
             else { return false }
             let hostname: String = try row["hostname"]
             let deleted = try HeldTunnel(row)
+            try tx.query(
+                """
+                INSERT INTO former_tunnels (id, account_id, hostname) VALUES ($1, $2, $3)
+                ON CONFLICT DO NOTHING
+                """, id, account, hostname)
             try tx.query("DELETE FROM tunnels WHERE id = $1", id)
             try tx.enforce([tx.holding(terms, terms)], deleted: deleted, actor: actor)
             try tx.audit(

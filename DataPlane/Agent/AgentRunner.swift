@@ -19,6 +19,7 @@ final class AgentRunner {
     private var timer: TimerID?
     private var isExiting = false
     private(set) var exitCode: Int32 = 0
+    private var enterKey: EnterKey?
     /// For the last frames to leave.
     private static let exitLimit = Milliseconds(500)
 
@@ -74,6 +75,11 @@ final class AgentRunner {
                 connection.close()
             }
         case .tell(let notice): tell(notice)
+        case .awaitWake:
+            enterKey = EnterKey(loop: loop) { [weak self] in
+                self?.enterKey = nil
+                self?.feed(.woken)
+            }
         case .exit(let code): exit(code)
         }
     }

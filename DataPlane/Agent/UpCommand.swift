@@ -19,7 +19,8 @@ enum UpCommand {
             let session = AgentSession.Options(
                 session: "ses_" + randomName(), label: options.label, region: options.region,
                 local: options.local, seed: seed(),
-                maxDataConnections: max(8, (descriptors - descriptorsForOthers) / descriptorsPerPlayer))
+                maxDataConnections: max(8, (descriptors - descriptorsForOthers) / descriptorsPerPlayer),
+                canWake: EnterKey.isThere)
             let runner = AgentRunner(
                 loop: loop, options: options, key: key, session: session
             ) { notice in

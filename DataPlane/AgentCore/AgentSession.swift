@@ -19,10 +19,12 @@ public struct AgentSession: Sendable {
         public var seed: UInt64
         /// Data connections at a time, parked ones included.
         public var maxDataConnections: Int
+        /// Whether a person is there to open the tunnel again after it was closed for want of players.
+        public var canWake: Bool
 
         public init(
             session: String, label: String? = nil, region: String? = nil, local: Endpoint, seed: UInt64,
-            maxDataConnections: Int
+            maxDataConnections: Int, canWake: Bool = false
         ) {
             self.session = session
             self.label = label
@@ -30,6 +32,7 @@ public struct AgentSession: Sendable {
             self.local = local
             self.seed = seed
             self.maxDataConnections = maxDataConnections
+            self.canWake = canWake
         }
     }
 
@@ -51,6 +54,8 @@ public struct AgentSession: Sendable {
         case playerJoined(Visit)
         case playerLeft(Int)
         case timePassed
+        /// The person whom `awaitWake` asked for.
+        case woken
         case interrupted
     }
 
@@ -67,6 +72,8 @@ public struct AgentSession: Sendable {
         /// Data connections that this link asked for and that no player uses.
         case closeParked(LinkID)
         case tell(Notice)
+        /// The tunnel is closed until a person wants it open: tell when they do.
+        case awaitWake
         case exit(Int32)
     }
 
@@ -109,6 +116,7 @@ public struct AgentSession: Sendable {
     var mayHurry = true
     var tunnelsSoFar: [Tunnel] = []
     var isEnded = false
+    private var isAsleep = false
     private var lastNumber = 0
     private var dataConnections = 0
     private var visits: [Int: (visit: Visit, since: Instant)] = [:]
@@ -120,6 +128,8 @@ public struct AgentSession: Sendable {
     /// A link that lasted so long was a good one: the next wait is short again.
     static let goodLink = Milliseconds.seconds(10)
     static let maxExcluded = 8
+    /// Neither what the person asked for nor a failure.
+    static let asleepExit: Int32 = 3
     private static let localWarningPause = Milliseconds.seconds(30)
 
     public init(_ options: Options) {
@@ -167,6 +177,10 @@ public struct AgentSession: Sendable {
             actions.append(
                 .tell(.playerLeft(stay.visit, players: visits.count, stay: now.since(stay.since))))
         case .timePassed: timePassed(now, &actions)
+        case .woken:
+            guard isAsleep else { break }
+            isAsleep = false
+            begin(&actions)
         case .interrupted:
             actions.append(.tell(.stopping(players: visits.count)))
             end(exitCode: 0, &actions)
@@ -202,6 +216,25 @@ public struct AgentSession: Sendable {
         if let lastLocalWarning, now < lastLocalWarning + Self.localWarningPause { return }
         lastLocalWarning = now
         actions.append(.tell(.localServerSilent(options.local, playerWaits: forPlayer)))
+    }
+
+    // MARK: sleep
+
+    /// The relay closed the tunnel: nobody had played for `idle_s`. With nobody there to open it again, it ends.
+    mutating func fallAsleep(idle_s: Int?, _ now: Instant, _ actions: inout [Action]) {
+        // They came through a relay that this one does not know of.
+        guard visits.isEmpty else { return wait("players are still here", now, &actions) }
+        if case .linking(let link, _, _) = attempt { actions.append(.closeLink(link)) }
+        attempt = .none
+        backoff.reset()
+        actions.append(
+            .tell(.asleep(address: tunnel?.hostname ?? "", idle_s: idle_s, canWake: options.canWake)))
+        guard options.canWake else {
+            isEnded = true
+            return actions.append(.exit(Self.asleepExit))
+        }
+        isAsleep = true
+        actions.append(.awaitWake)
     }
 
     // MARK: shared by the parts

@@ -66,9 +66,11 @@ extension AgentSession {
         case .migrate:
             if attempt.isNone { begin(&actions) }
         case .goAway(let reconnectIn, let reason):
-            guard let placement = active?.placement else { return }
+            guard let active else { return }
+            let placement = active.placement
             actions.append(.closeLink(link))
             dropActive(now, &actions)
+            if reason == .idle { return fallAsleep(idle_s: active.limits.idle_timeout_s, now, &actions) }
             // A move under way goes on; only a final word ends it.
             if attempt.isNone || reason.isFinal {
                 dismissed(placement, reconnectIn, reason, now, &actions)
@@ -89,6 +91,7 @@ extension AgentSession {
         case .revoked: return fail(.revoked(address: address), &actions)
         case .ticketRefused, .staleGeneration: forget(placement)
         case .overloaded, .draining, .stopping: exclude(placement.relay)
+        case .idle: return fallAsleep(idle_s: nil, now, &actions)
         case .unspecified, .protocolError: break
         }
         wait(Self.words(for: reason, placement.relay), asked: reconnectIn, now, &actions)
@@ -101,7 +104,7 @@ extension AgentSession {
         case .staleGeneration: "the tunnel has moved from relay \(relay)"
         case .overloaded: "relay \(relay) has no room for this agent right now"
         case .protocolError: "relay \(relay) did not understand this agent: is there a newer one?"
-        case .unspecified, .replaced, .revoked: "relay \(relay) ended the link"
+        case .unspecified, .replaced, .revoked, .idle: "relay \(relay) ended the link"
         }
     }
 

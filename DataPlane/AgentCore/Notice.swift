@@ -14,6 +14,8 @@ public enum Notice: Sendable, Hashable {
     case playerLeft(Visit, players: Int, stay: Milliseconds)
     case localServerSilent(Endpoint, playerWaits: Bool)
     case localServerBack(Endpoint)
+    /// Closed, since nobody had played for so long. `canWake`: it waits for Enter; else it ends.
+    case asleep(address: String, idle_s: Int?, canWake: Bool)
     case failed(AgentFailure)
     case stopping(players: Int)
 }

@@ -34,6 +34,13 @@ extension Notice {
                 ])
         case .localServerBack(let local):
             return event("local_server_back", ["local": .string(local.description)])
+        case .asleep(let address, let idle_s, let canWake):
+            return event(
+                "asleep",
+                [
+                    "address": .string(address), "idle_s": idle_s.map { .integer(Int64($0)) } ?? .null,
+                    "waits_for_enter": .bool(canWake),
+                ])
         case .failed(let failure):
             return event(
                 "error", ["code": .string(failure.code), "fatal": true, "message": .string(failure.text)])

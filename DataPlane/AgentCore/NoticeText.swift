@@ -28,6 +28,12 @@ extension Notice {
                 + (playerWaits
                     ? "" : "  The address works all the same; players get in once the server runs.\n")
         case .localServerBack(let local): "The Minecraft server at \(local) answers again.\n"
+        case .asleep(let address, let idle_s, let canWake):
+            "Closed \(idle_s.map { "after \(Self.minutes($0)) without a player" } ?? "because nobody played"): "
+                + "nobody can join \(address) now.\n"
+                + (canWake
+                    ? "  Press Enter to open it again, or Ctrl-C to end.\n"
+                    : "  Start the agent again when you want to play.\n")
         case .failed(let failure): "Stopped: \(failure.text)\n"
         case .stopping(let players):
             players == 0
@@ -59,6 +65,14 @@ extension Notice {
         players == 1 ? "1 player is connected" : "\(players) players are connected"
     }
 
+    private static func minutes(_ seconds: Int) -> String {
+        switch seconds {
+        case ..<120: "\(seconds) seconds"
+        case ..<7200: "\(seconds / 60) minutes"
+        default: "\(seconds / 3600) hours"
+        }
+    }
+
     private static func span(_ time: Milliseconds) -> String {
         let seconds = time.count / 1000
         switch seconds {
@@ -74,7 +88,7 @@ extension Notice {
     public var isMoment: Bool {
         switch self {
         case .connecting, .migrated, .reconnecting, .playerJoined, .playerLeft, .localServerSilent,
-            .localServerBack:
+            .localServerBack, .asleep:
             true
         case .starting, .tunnelCreated, .regionChosen, .ready, .failed, .stopping: false
         }

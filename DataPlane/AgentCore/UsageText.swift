@@ -33,9 +33,12 @@ public enum UsageText {
           --proxy-protocol off|v1|v2 tell the server the players' addresses; it must be set up for it (off)
           --control URL              the control plane; also from CONTROL_URL (\(ControlURL.standard))
           --json                     one JSON object a line instead of text: ready, connecting, player_joined,
-                                     player_left, migrated, reconnecting, error
+                                     player_left, migrated, reconnecting, asleep, error
 
-        Exit: 0 after Ctrl-C, 1 when it cannot go on, 2 when the command line is wrong.
+        A plan may close a tunnel that nobody plays on for a while. In a terminal, Enter opens it again.
+
+        Exit: 0 after Ctrl-C, 1 when it cannot go on, 2 when the command line is wrong, 3 when the tunnel was
+        closed because nobody played and there is no terminal to press Enter in.
 
         """
 

@@ -69,6 +69,11 @@ final class ControlPlaneClient {
         send("POST", "/v1/relay/load", load.json, done)
     }
 
+    /// The answer says only that everything in it is counted, now or before.
+    func report(usage: UsageReport, _ done: @escaping (Result<JSON, ControlPlaneError>) -> Void) {
+        send("POST", "/v1/relay/usage", usage.json, done)
+    }
+
     private func send(
         _ method: String, _ path: String, _ body: JSON?, wait_s: Int = 0, maxBytes: Int = 1 << 20,
         _ done: @escaping (Result<JSON, ControlPlaneError>) -> Void
@@ -108,6 +113,11 @@ enum ControlPlaneError: Error, CustomStringConvertible {
     case unreachable(HTTPClientError)
     case refused(status: Int, detail: String?)
     case nonsense
+
+    /// Asking again the same way would get the same answer.
+    var isFinal: Bool {
+        if case .refused(let status, _) = self { [400, 413, 422].contains(status) } else { false }
+    }
 
     var description: String {
         switch self {

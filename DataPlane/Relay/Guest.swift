@@ -152,6 +152,7 @@ final class Guest: StreamHandler {
         switch context.routes.find(name.text, relay: context.relay.id) {
         case .unknown: answer(stream, greeting, .unknownName, name: name.text)
         case .suspended: answer(stream, greeting, .suspended, name: name.label)
+        case .asleep: answer(stream, greeting, .asleep, name: name.label)
         case .unplaced: answer(stream, greeting, .agentAway, name: name.label)
         case .soon:
             assignmentTimer = loop.schedule(after: Self.assignmentPause) { [weak self] in

@@ -26,6 +26,8 @@ struct RelayConfiguration {
     let tlsKeyFile: String?
     let loops: Int
     let drain_s: Int
+    /// Between two usage reports.
+    let usage_s: Int
 
     static func read(_ environment: Settings) throws(SettingsError) -> RelayConfiguration {
         var settings = environment
@@ -57,6 +59,7 @@ struct RelayConfiguration {
         let loops = settings.integer(
             "RELAY_LOOPS", default: max(1, min(64, sysconf(Int32(_SC_NPROCESSORS_ONLN)))), in: 1...64)
         let drain = settings.integer("RELAY_DRAIN_S", default: 300, in: 0...86_400)
+        let usage = settings.integer("RELAY_USAGE_S", default: 10, in: 1...3600)
         let token = settings.secret("METRICS_TOKEN")
         let level = settings.string("LOG_LEVEL", default: "info")
         if let level = Log.Level(name: level) {
@@ -71,7 +74,7 @@ struct RelayConfiguration {
             meshAddress: settings.optional("RELAY_MESH_ADDRESS"), controlURL: control, redisURL: redis,
             httpAddress: http, metricsToken: token, stateDirectory: settings.optional("STATE_DIR"),
             ticketKeys: keys, tlsCertificateFile: certificate, tlsKeyFile: tlsKey, loops: loops,
-            drain_s: drain)
+            drain_s: drain, usage_s: usage)
     }
 
     private static func url(_ settings: inout Settings) -> HTTPURL? {

@@ -13,6 +13,7 @@ final class RelayContext: Sendable {
     let metrics = RelayMetrics()
     let tls: TLSServerContext
     let links: LinkNews
+    let usage: UsageLedger
     let patience: RelayPatience
     private let loops = Mutex<[RelayLoopDoor]>([])
     private let trustedKeys = Mutex<VerificationKeys?>(nil)
@@ -23,6 +24,7 @@ final class RelayContext: Sendable {
         self.patience = patience
         self.tls = tls
         links = LinkNews()
+        usage = UsageLedger(relay: relay.id)
     }
 
     /// The keys that tickets and assignments are signed with; nil until the control plane told them.
@@ -69,6 +71,19 @@ final class RelayContext: Sendable {
         }
     }
 
+    /// Has every loop count what passed until now, then calls `done` on `loop`.
+    func countBytes(on loop: EventLoop, _ done: @escaping () -> Void) {
+        let doors = loops.withLock { $0 }
+        let back = LoopBound(Countdown(doors.count, done), loop)
+        let mailbox = loop.mailbox
+        for door in doors {
+            door.post { relayLoop in
+                relayLoop.forEachRoom { $0.countBytes() }
+                mailbox.post { back.get($0).step() }
+            }
+        }
+    }
+
     func open(_ doors: [RelayLoopDoor]) { loops.withLock { $0 = doors } }
 
     /// Everything of one tunnel happens on one loop: its link, parked connections and players.
@@ -84,6 +99,22 @@ final class RelayContext: Sendable {
 
     func forEachLoop(_ work: @escaping @Sendable (RelayLoop) -> Void) {
         for door in loops.withLock({ $0 }) { door.post(work) }
+    }
+}
+
+/// Calls once, after so many steps.
+private final class Countdown {
+    private var left: Int
+    private let done: () -> Void
+
+    init(_ count: Int, _ done: @escaping () -> Void) {
+        left = count
+        self.done = done
+    }
+
+    func step() {
+        left -= 1
+        if left == 0 { done() }
     }
 }
 

@@ -19,6 +19,9 @@ final class RelayMetrics: Sendable {
     let players: Gauge
     let links: Gauge
     let parked: Gauge
+    let sleeps: Counter
+    let usageReports: Counter
+    let usageLostBytes: Counter
 
     init() {
         accepted = registry.counter(
@@ -50,5 +53,13 @@ final class RelayMetrics: Sendable {
         players = registry.gauge("minecart_relay_players", "Player connections spliced now.")
         links = registry.gauge("minecart_relay_links", "Agents' links now.")
         parked = registry.gauge("minecart_relay_parked", "Data connections parked now.")
+        sleeps = registry.counter(
+            "minecart_relay_sleeps_total",
+            "Tunnels closed because nobody played for as long as they may idle.")
+        usageReports = registry.counter(
+            "minecart_relay_usage_reports_total", "Usage reports that the control plane acknowledged.")
+        usageLostBytes = registry.counter(
+            "minecart_relay_usage_lost_bytes_total",
+            "Bytes that no account will be told of: too many tunnels at once, or a report that was refused.")
     }
 }

@@ -49,10 +49,13 @@ struct RelayProgram {
             context: context, isReady: { readiness.isReady && !context.isDraining })
         let reporter = LoadReporter(
             loop: main, context: context, feed: feed, client: client, descriptorLimit: descriptorLimit)
+        let usage = UsageReporter(
+            loop: main, context: context, client: client, interval: .seconds(configuration.usage_s))
         feed.start()
         reporter.start()
+        usage.start()
         watch(readiness, feed, main)
-        let drain = Drain(loop: main, context: context, limit_s: configuration.drain_s)
+        let drain = Drain(loop: main, context: context, limit_s: configuration.drain_s, usage: usage)
         let signals = try Signals(loop: main, [SIGTERM, SIGINT]) { _ in drain.begin() }
         log.info(
             "relay is up",
@@ -63,7 +66,7 @@ struct RelayProgram {
                 "http": admin.localAddress.description, "loops": String(configuration.loops),
             ])
         main.run()
-        withExtendedLifetime((signals, admin, reporter, feed)) {}
+        withExtendedLifetime((signals, admin, reporter, usage, feed)) {}
         log.info("relay has stopped")
     }
 

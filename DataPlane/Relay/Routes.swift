@@ -13,6 +13,8 @@ final class Routes: Sendable {
         /// A link that is here brought the name, its assignment is on the way: ask again in a moment.
         case soon
         case suspended
+        /// Closed because nobody played; its agent waits for its owner.
+        case asleep
         case unknown
     }
 
@@ -25,6 +27,8 @@ final class Routes: Sendable {
         var region: RegionState?
         var links: [String: Local] = [:]
         var linkByHostname: [String: String] = [:]
+        /// Tunnels that were closed here for want of players, with the generation that was.
+        var asleep: [String: Int] = [:]
         /// Tunnels that were deleted, with the last generation: a ticket issued before is worth nothing.
         var deleted: [String: (generation: Int, until: Instant)] = [:]
     }
@@ -40,6 +44,11 @@ final class Routes: Sendable {
             if let assignment = state.region?[hostname: hostname] {
                 let local = state.links[assignment.tunnel]
                 if assignment.state == .suspended { return .suspended }
+                if assignment.owner == relay, let asleep = state.asleep[assignment.tunnel],
+                    asleep >= assignment.generation
+                {
+                    return .asleep
+                }
                 if assignment.owner == relay { return .here(tunnel: assignment.tunnel, assignment.limits) }
                 // This relay has a link of a generation that its copy of the assignments does not know yet.
                 if let local, local.ticket.generation > assignment.generation {
@@ -58,6 +67,7 @@ final class Routes: Sendable {
     func linkUp(_ ticket: Ticket, now: Instant = .now()) {
         state.withLock { state in
             Self.remove(ticket.tunnel, from: &state)
+            state.asleep[ticket.tunnel] = nil
             state.links[ticket.tunnel] = Local(ticket: ticket, since: now)
             for hostname in ticket.hostnames { state.linkByHostname[hostname] = ticket.tunnel }
         }
@@ -65,6 +75,11 @@ final class Routes: Sendable {
 
     func linkDown(tunnel: String) {
         state.withLock { Self.remove(tunnel, from: &$0) }
+    }
+
+    /// Until the next link, or until the placement moves on.
+    func fellAsleep(_ tunnel: String, generation: Int) {
+        state.withLock { $0.asleep[tunnel] = generation }
     }
 
     private static func remove(_ tunnel: String, from state: inout State) {
@@ -109,6 +124,10 @@ final class Routes: Sendable {
             let outcome = region.apply(message, fromControlPlane: fromControlPlane)
             if case .applied(let changed) = outcome {
                 state.deleted = state.deleted.filter { $0.value.until > now }
+                for tunnel in changed {
+                    guard let asleep = state.asleep[tunnel] else { continue }
+                    if asleep < region.assignments[tunnel]?.generation ?? .max { state.asleep[tunnel] = nil }
+                }
                 for (tunnel, generation) in generations
                 where changed.contains(tunnel) && region.assignments[tunnel] == nil {
                     state.deleted[tunnel] = (generation, now + Self.rememberDeleted)

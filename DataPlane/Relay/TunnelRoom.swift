@@ -152,7 +152,7 @@ final class TunnelRoom {
 
     func playerLeft(_ id: PlayerID) {
         players[id] = nil
-        perform(desk.playerLeft(id))
+        perform(desk.playerLeft(id, now: loop.now))
     }
 
     func dataClosed(_ id: DataID) {
@@ -160,7 +160,9 @@ final class TunnelRoom {
         perform(desk.dataClosed(id, now: loop.now, using: &relayLoop.random))
     }
 
-    func dataAnswered(_ id: DataID, _ answer: StartAnswer) { perform(desk.dataAnswered(id, answer)) }
+    func dataAnswered(_ id: DataID, _ answer: StartAnswer) {
+        perform(desk.dataAnswered(id, answer, now: loop.now))
+    }
 
     // MARK: doing
 
@@ -192,6 +194,7 @@ final class TunnelRoom {
             let connection = datas.removeValue(forKey: data)
             connection?.close()
         case .cut(let player): splices[player]?.splice.close()
+        case .sleep: sleep()
         }
     }
 
@@ -199,22 +202,26 @@ final class TunnelRoom {
         guard let connection = players.removeValue(forKey: player),
             let server = datas.removeValue(forKey: data)?.leave(),
             let moved = connection.leave(sentBytes: server.playerBytesSent)
-        else { return perform(desk.playerLeft(player)) }
+        else { return perform(desk.playerLeft(player, now: loop.now)) }
         metrics.joins.add()
         metrics.players.add(1)
         metrics.connections.add(2)
         let splice = Splice(loop: loop, pool: relayLoop.pool, left: moved, right: server.moved) {
             [self] report in
             var ended = splices.removeValue(forKey: player)
-            ended?.count(report.bytesToRight, report.bytesToLeft, in: metrics)
+            if let last = ended?.passed(report.bytesToRight, report.bytesToLeft, now: loop.now) {
+                note(last, now: .now())
+            }
             metrics.players.add(-1)
             metrics.connections.add(-2)
-            perform(desk.playerLeft(player))
+            perform(desk.playerLeft(player, now: loop.now))
         }
         // The player's first bytes went with START; what START itself left unsent is counted by the splice.
         let sentBefore = server.playerBytesSent - server.moved.output.count
         splice.meter = meter
-        splices[player] = RunningSplice(splice: splice, countedToServer: -sentBefore)
+        splices[player] = RunningSplice(
+            splice: splice, isPlayer: connection.arrival.greeting.isLogin, countedToServer: -sentBefore,
+            countedUntil: loop.now)
         splice.start()
     }
 
@@ -234,9 +241,26 @@ final class TunnelRoom {
         for running in splices.values { running.splice.meter = meter }
     }
 
-    /// Adds what passed since the last call to the relay's counts.
+    /// Adds what passed since the last call to the relay's counts and to the tunnel's usage.
     func countBytes() {
-        for player in splices.keys { splices[player]?.count(in: metrics) }
+        guard !splices.isEmpty else { return }
+        var sum = UsageCount.zero
+        for player in splices.keys { sum += splices[player]?.passed(now: loop.now) ?? .zero }
+        note(sum, now: .now())
+    }
+
+    private func note(_ count: UsageCount, now: WallTime) {
+        metrics.bytesToServers.add(count.bytes_up)
+        metrics.bytesToPlayers.add(count.bytes_down)
+        if count != .zero { relayLoop.context.usage.add(count, to: tunnel, now: now) }
+    }
+
+    /// Closed until its owner opens it again; whoever comes meanwhile reads so.
+    private func sleep() {
+        guard let link else { return }
+        metrics.sleeps.add()
+        relayLoop.context.routes.fellAsleep(tunnel, generation: link.generation)
+        sendLinkAway(.idle)
     }
 
     private func turnAway(_ player: PlayerID, _ reason: OfflineReason) {
@@ -270,17 +294,25 @@ final class TunnelRoom {
 /// A splice and how much of what passed has been counted.
 private struct RunningSplice {
     let splice: Splice
+    /// Logged in, rather than looking at the server list.
+    let isPlayer: Bool
     var countedToServer: Int
     var countedToPlayer = 0
+    var countedUntil: Instant
 
-    mutating func count(in metrics: RelayMetrics) {
-        count(splice.bytesToRight, splice.bytesToLeft, in: metrics)
+    mutating func passed(now: Instant) -> UsageCount {
+        passed(splice.bytesToRight, splice.bytesToLeft, now: now)
     }
 
-    mutating func count(_ toServer: Int, _ toPlayer: Int, in metrics: RelayMetrics) {
-        metrics.bytesToServers.add(toServer - countedToServer)
-        metrics.bytesToPlayers.add(toPlayer - countedToPlayer)
+    /// What passed since the last call.
+    mutating func passed(_ toServer: Int, _ toPlayer: Int, now: Instant) -> UsageCount {
+        let time = now.since(countedUntil)
+        let count = UsageCount(
+            bytes_up: toServer - countedToServer, bytes_down: toPlayer - countedToPlayer,
+            player_ms: isPlayer ? time.count : 0)
         countedToServer = toServer
         countedToPlayer = toPlayer
+        countedUntil = countedUntil + time
+        return count
     }
 }

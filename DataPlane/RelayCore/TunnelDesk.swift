@@ -29,11 +29,14 @@ public enum DeskAction: Sendable, Hashable {
     case closeData(DataID)
     /// Close both sides of a running player's connection, and report that the player left.
     case cut(PlayerID)
+    /// Nobody has played for too long: the link has to go, and whoever comes is told that the tunnel sleeps.
+    case sleep
 }
 
 /// Brings players of one tunnel together with data connections of its agent: which parked one is used, when an
-/// OPEN goes out, how long anyone waits, who is turned away with what words. A tunnel's link, parked connections
-/// and players all live on one loop, so one desk decides for all of them.
+/// OPEN goes out, how long anyone waits, who is turned away with what words, when a tunnel without players is
+/// closed. A tunnel's link, parked connections and players all live on one loop, so one desk decides for all of
+/// them.
 public struct TunnelDesk: Sendable {
     public struct Timing: Sendable {
         /// How long a nonce is good for.
@@ -86,6 +89,8 @@ public struct TunnelDesk: Sendable {
     /// Spliced.
     private var playing: [PlayerID: Playing] = [:]
     private var loginsPlaying = 0
+    /// Since when there has been a link and nobody playing or about to; nil otherwise. Each link starts it anew.
+    private var emptySince: Instant?
     private var pool = ParkingPool()
     /// A tunnel that cannot bring connections is not let pile up players without end.
     private static let maxWaiting = 256
@@ -110,6 +115,7 @@ public struct TunnelDesk: Sendable {
         hasLink = true
         linkLostAt = nil
         self.agentKey = agentKey
+        emptySince = nil
         self.limits = limits
         var actions: [DeskAction] = [.send(.welcome(limits))]
         // Connections parked for the link before may lead to an agent that is gone.
@@ -124,6 +130,7 @@ public struct TunnelDesk: Sendable {
             case .forAnswer: break
             }
         }
+        noteEmptiness(now)
         return actions + adjustPool(now: now, using: &random)
     }
 
@@ -131,6 +138,7 @@ public struct TunnelDesk: Sendable {
         guard hasLink else { return [] }
         hasLink = false
         linkLostAt = now
+        emptySince = nil
         return dropParked()
     }
 
@@ -155,6 +163,7 @@ public struct TunnelDesk: Sendable {
             hasLink = false
             linkLostAt = nil
             agentKey = nil
+            emptySince = nil
             actions += dropParked()
         }
         let cut = playing.filter { isRevoked($0.value.agentKey) }.keys
@@ -163,6 +172,7 @@ public struct TunnelDesk: Sendable {
 
     /// The agent said that it will not bring the connection for this nonce.
     public mutating func refused(_ nonce: Nonce, _ reason: RefusalReason, now: Instant) -> [DeskAction] {
+        defer { noteEmptiness(now) }
         if pool.failed(nonce, now: now) { return [.forget(nonce)] }
         guard let player = player(waitingFor: nonce) else { return [] }
         return [.forget(nonce)] + turnAway(player, Self.words(for: reason))
@@ -173,11 +183,8 @@ public struct TunnelDesk: Sendable {
     public mutating func playerArrived(
         _ player: PlayerID, isLogin: Bool, now: Instant, using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
-        if isLogin, let cap = limits.players,
-            loginsPlaying + waiting.values.count(where: { $0.isLogin }) >= cap
-        {
-            return [.turnAway(player, .full)]
-        }
+        if isLogin, let cap = limits.players, logins >= cap { return [.turnAway(player, .full)] }
+        defer { noteEmptiness(now) }
         guard waiting.count < Self.maxWaiting else { return [.turnAway(player, .full)] }
         let end = now + (isLogin ? timing.loginPatience : timing.statusPatience)
         waiting[player] = Waiting(stage: .forLink, isLogin: isLogin, end: end, deadline: end)
@@ -194,7 +201,8 @@ public struct TunnelDesk: Sendable {
     }
 
     /// The player's connection ended, while waiting or after playing.
-    public mutating func playerLeft(_ player: PlayerID) -> [DeskAction] {
+    public mutating func playerLeft(_ player: PlayerID, now: Instant) -> [DeskAction] {
+        defer { noteEmptiness(now) }
         if playing.removeValue(forKey: player)?.isLogin == true { loginsPlaying -= 1 }
         guard let left = waiting.removeValue(forKey: player) else { return [] }
         switch left.stage {
@@ -226,6 +234,7 @@ public struct TunnelDesk: Sendable {
     public mutating func dataClosed(
         _ data: DataID, now: Instant, using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
+        defer { noteEmptiness(now) }
         if pool.closed(data, now: now) { return adjustPool(now: now, using: &random) }
         guard let player = player(startedOn: data) else { return [] }
         guard waiting[player]?.triedAgain == false else {
@@ -234,7 +243,8 @@ public struct TunnelDesk: Sendable {
         return tryAgain(player, now: now, using: &random)
     }
 
-    public mutating func dataAnswered(_ data: DataID, _ answer: StartAnswer) -> [DeskAction] {
+    public mutating func dataAnswered(_ data: DataID, _ answer: StartAnswer, now: Instant) -> [DeskAction] {
+        defer { noteEmptiness(now) }
         guard let player = player(startedOn: data) else { return [.closeData(data)] }
         switch answer {
         case .ready:
@@ -253,8 +263,7 @@ public struct TunnelDesk: Sendable {
     /// When `tick` has something to do; nil for never.
     public var nextDue: Instant? {
         let players = waiting.values.lazy.map { min($0.deadline, $0.retryAt ?? $0.deadline) }.min()
-        guard let pool = pool.nextDue(hasLink: hasLink) else { return players }
-        return players.map { min($0, pool) } ?? pool
+        return [players, pool.nextDue(hasLink: hasLink), sleepAt].compactMap { $0 }.min()
     }
 
     public mutating func tick(now: Instant, using random: inout some RandomNumberGenerator) -> [DeskAction] {
@@ -265,6 +274,8 @@ public struct TunnelDesk: Sendable {
         for (player, state) in inOrder({ $0.retryAt.map { $0 <= now } ?? false }) {
             actions += letGo(of: state.stage) + tryAgain(player, now: now, using: &random)
         }
+        noteEmptiness(now)
+        if let sleepAt, sleepAt <= now { return actions + close(.asleep) + [.sleep] }
         return actions + adjustPool(now: now, using: &random)
     }
 
@@ -272,6 +283,22 @@ public struct TunnelDesk: Sendable {
     /// running players.
     public mutating func end(_ reason: OfflineReason) -> [DeskAction] {
         close(reason) + playing.keys.sorted { $0.number < $1.number }.map { .cut($0) }
+    }
+
+    /// When the tunnel has been without a player for as long as its limits allow.
+    private var sleepAt: Instant? {
+        guard let emptySince, let limit_s = limits.idle_timeout_s else { return nil }
+        return emptySince + .seconds(min(limit_s, Self.maxIdle_s))
+    }
+
+    /// As much as the wire can say.
+    private static let maxIdle_s = Int(UInt32.max)
+
+    /// Players who are in and those on their way in; who only looks at the server list is none.
+    private var logins: Int { loginsPlaying + waiting.values.count(where: { $0.isLogin }) }
+
+    private mutating func noteEmptiness(_ now: Instant) {
+        emptySince = hasLink && logins == 0 ? emptySince ?? now : nil
     }
 
     /// Whoever waits is told; parked connections are no players and are closed. Running players stay.
@@ -282,6 +309,7 @@ public struct TunnelDesk: Sendable {
         }
         hasLink = false
         linkLostAt = nil
+        emptySince = nil
         return actions + dropParked()
     }
 

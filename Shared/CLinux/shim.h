@@ -26,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <termios.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>

@@ -5,7 +5,7 @@ public struct Limits: Sendable, Hashable {
     public var players: Int?
     /// Both directions together.
     public var bytes_per_s: Int?
-    /// A player whose connection is silent for so long is let go.
+    /// A tunnel that has been without any player for so long is closed until its owner opens it again.
     public var idle_timeout_s: Int?
 
     public static let none = Limits()

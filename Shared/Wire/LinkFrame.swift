@@ -10,7 +10,7 @@ import Core
 ///
 /// Integers are big-endian. `text8` and `text16` are UTF-8 behind a length of one or two bytes. A `nonce` is 16
 /// bytes. A `rendezvous` is text8 relay id (at most 64 bytes) and text8 "host:port" (at most 255). `limits` are
-/// u32 players, u64 bytes/s, u32 idle seconds; all bits set is no limit.
+/// u32 players, u64 bytes/s, u32 seconds without any player before the tunnel is closed; all bits set is no limit.
 ///
 /// | type | frame   | from  | payload                          |
 /// |------|---------|-------|----------------------------------|
@@ -100,9 +100,11 @@ public enum GoAwayReason: UInt8, Sendable, Hashable {
     case overloaded = 7
     /// The sender ends on purpose, for example because a person stopped the agent.
     case stopping = 8
+    /// Nobody has played for as long as the tunnel's limits allow: come back when a person wants it open again.
+    case idle = 9
 
     /// Whether coming back would be wrong until a person does something.
-    public var isFinal: Bool { self == .replaced || self == .revoked }
+    public var isFinal: Bool { self == .replaced || self == .revoked || self == .idle }
 }
 
 /// Tickets and nonces never print.

@@ -112,6 +112,41 @@ import Wire
         #expect(try await state() != "online")
     }
 
+    private static let started = WallTime(seconds: 1_795_262_400)
+
+    private func usage(_ tunnel: String, bytes: Int = 5, player_s: Int = 1, for_s: Int64 = 10) -> UsageReport
+    {
+        UsageReport(
+            relay: "r1", id: "run.1", from: Self.started, to: Self.started + for_s,
+            rows: [.init(tunnel: tunnel, bytes_up: bytes, bytes_down: 6, player_s: player_s)])
+    }
+
+    @Test func usageIsTakenFromRelaysAndMayComeTwice() async throws {
+        let fixture = try await Fixture()
+        let account = try await fixture.account()
+        let report = usage(try await fixture.tunnel(account)).json
+        let key = try await fixture.relay("r1")
+        for _ in 0..<2 {
+            #expect(try await fixture.call("POST", "/v1/relay/usage", report, as: key).status == 204)
+        }
+        #expect(try await fixture.call("POST", "/v1/relay/usage", report, as: account.agentKey).status == 403)
+    }
+
+    @Test func usageThatCannotBeTrueIsRefused() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel(try await fixture.account())
+        let key = try await fixture.relay("r1")
+        for (report, pointer) in [
+            (usage(tunnel, bytes: 1 << 45), "/tunnels"), (usage(tunnel, player_s: 100_000_000), "/tunnels"),
+            (usage(tunnel, bytes: -1), "/tunnels"), (usage("home"), "/tunnels"),
+            (usage(tunnel, for_s: -1), "/to"),
+        ] {
+            let answer = try await fixture.call("POST", "/v1/relay/usage", report.json, as: key)
+            #expect(answer.status == 422)
+            #expect(answer.pointers.contains(pointer))
+        }
+    }
+
     @Test func operatorsSeeRelaysAndPlaces() async throws {
         let fixture = try await Fixture()
         let account = try await fixture.account()

@@ -36,6 +36,7 @@ struct NoticeTests {
         for notice: Notice in [
             .starting(local: local), .tunnelCreated(hostname: "a"), .regionChosen("eu", nil),
             .localServerSilent(local, playerWaits: false), .localServerBack(local), .stopping(players: 1),
+            .asleep(address: "a", idle_s: 60, canWake: true),
             .failed(.severalTunnels([SessionDriver.tunnel])),
         ] {
             #expect(!notice.json.text.contains("\n"))

@@ -17,21 +17,27 @@ struct SessionDriver {
         generation: 2, relay: "rly_b", endpoint: Endpoint(host: "192.0.2.2", port: 7000), fingerprint: "bb",
         ticket: "ticket-b")
 
-    init(label: String? = nil, region: String? = nil, seed: UInt64 = 7, maxDataConnections: Int = 100) {
+    init(
+        label: String? = nil, region: String? = nil, seed: UInt64 = 7, maxDataConnections: Int = 100,
+        canWake: Bool = false
+    ) {
         session = AgentSession(
             AgentSession.Options(
                 session: "ses_1", label: label, region: region,
                 local: Endpoint(host: "127.0.0.1", port: 25565), seed: seed,
-                maxDataConnections: maxDataConnections))
+                maxDataConnections: maxDataConnections, canWake: canWake))
     }
 
     /// A session that has just been welcomed by relay A.
-    static func online(seed: UInt64 = 7, maxDataConnections: Int = 100) -> SessionDriver {
-        var driver = SessionDriver(seed: seed, maxDataConnections: maxDataConnections)
+    static func online(
+        seed: UInt64 = 7, maxDataConnections: Int = 100, limits: Limits = .none, canWake: Bool = false
+    ) -> SessionDriver {
+        var driver = SessionDriver(
+            seed: seed, maxDataConnections: maxDataConnections, canWake: canWake)
         driver.feed(.start)
         driver.answer(.success(.tunnels([tunnel], next: nil)))
         driver.answer(.success(.placed(relayA)))
-        driver.welcome()
+        driver.welcome(limits)
         return driver
     }
 

@@ -30,6 +30,7 @@ struct DeskWorld {
     private(set) var frames: [LinkFrame] = []
     /// Running players that had to go.
     private(set) var cut: [PlayerID] = []
+    private(set) var sleptAt: [Instant] = []
     private var hasLink = false
     private var linkKey: String?
     private var lastNumber = 0
@@ -75,7 +76,7 @@ struct DeskWorld {
     mutating func leave(_ player: PlayerID) {
         if waiting.removeValue(forKey: player) != nil { end(player, "left") }
         if let data = playing.removeValue(forKey: player) { datas[data] = nil }
-        perform(desk.playerLeft(player))
+        perform(desk.playerLeft(player, now: now))
     }
 
     @discardableResult
@@ -93,7 +94,9 @@ struct DeskWorld {
         perform(desk.dataClosed(data, now: now, using: &random))
     }
 
-    mutating func answer(_ data: DataID, _ answer: StartAnswer) { perform(desk.dataAnswered(data, answer)) }
+    mutating func answer(_ data: DataID, _ answer: StartAnswer) {
+        perform(desk.dataAnswered(data, answer, now: now))
+    }
 
     mutating func refuse(_ nonce: Nonce, _ reason: RefusalReason) {
         perform(desk.refused(nonce, reason, now: now))
@@ -184,6 +187,10 @@ struct DeskWorld {
         case .cut(let player):
             #expect(playing[player] != nil, "cuts who does not play")
             cut.append(player)
+        case .sleep:
+            #expect(hasLink)
+            hasLink = false
+            sleptAt.append(now)
         }
     }
 

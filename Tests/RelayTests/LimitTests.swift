@@ -139,6 +139,47 @@ struct LimitTests {
         }
     }
 
+    @Test func aTunnelWithoutPlayersIsClosedAndSaysSo() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            let (player, data) = try join(relay, agent)
+            player.close()
+            _ = try data.readToEnd()
+            data.close()
+            // A new limit counts for who is idle already.
+            relay.assign("home", limits: Limits(idle_timeout_s: 1))
+            #expect(try agent.goAway() == .idle)
+            #expect(relay.context.metrics.sleeps.total == 1)
+            let late = try relay.player()
+            try late.send(Client.login("home"))
+            #expect(try Client.kick(late.readToEnd()) == OfflineReason.asleep.text(name: "home"))
+            let looking = try relay.player()
+            try looking.send(Client.status("home") + Client.ping)
+            #expect(try Client.motd(looking.readToEnd()).contains("Its owner must start it again"))
+            // The owner does: the same placement, and players are in again.
+            relay.assign("home", limits: Limits(idle_timeout_s: 600))
+            let again = try FakeAgent.up(relay, "home")
+            _ = try join(relay, again)
+        }
+    }
+
+    @Test func aSleepingTunnelThatMovedOnIsNotCalledAsleepAnyMore() throws {
+        try TestRelay.with { relay in
+            relay.assign("home", limits: Limits(idle_timeout_s: 1))
+            let agent = try FakeAgent.up(relay, "home", limits: Limits(idle_timeout_s: 1))
+            #expect(try agent.goAway() == .idle)
+            func kick() throws -> String {
+                let player = try relay.player()
+                try player.send(Client.login("home"))
+                return try Client.kick(player.readToEnd())
+            }
+            #expect(try kick() == OfflineReason.asleep.text(name: "home"))
+            relay.assign("home", generation: 2, session: "ses_2")
+            #expect(try kick() == OfflineReason.agentAway.text(name: "home"))
+        }
+    }
+
     @Test func aLowerPlayerCapKeepsWhoPlaysAndTellsWhoComes() throws {
         try TestRelay.with { relay in
             relay.assign("home", limits: Limits(players: 5))

@@ -4,6 +4,8 @@ public enum OfflineReason: Sendable, Hashable {
     case unknownName
     /// No agent is connected.
     case agentAway
+    /// Closed because nobody had played for a while.
+    case asleep
     /// The agent is there, the Minecraft server behind it is not.
     case localServerAway
     /// As many players as the tunnel may have.
@@ -26,6 +28,8 @@ public enum OfflineReason: Sendable, Hashable {
         switch self {
         case .unknownName: "No server is called \(name) here. Check the address for a typing error."
         case .agentAway: "\(name) is offline right now. Try again when its owner has started it."
+        case .asleep:
+            "\(name) is sleeping because nobody had played for a while. Its owner must start it again."
         case .localServerAway: "\(name) is connected, but its Minecraft server is not running right now."
         case .full: "\(name) is full right now. Try again when someone has left."
         case .suspended: "\(name) is switched off right now. Its owner can switch it on again."
