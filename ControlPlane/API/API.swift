@@ -9,7 +9,6 @@ import Synchronization
 /// What the API needs to know about this installation.
 public struct APISettings: Sendable {
     public var baseDomain: String
-    public var signingKey: SigningKey
     /// SHA-256 of OPERATOR_KEY; nil refuses every operator.
     public var operatorKeyHash: [UInt8]?
     /// SHA-256 of METRICS_TOKEN.
@@ -19,11 +18,10 @@ public struct APISettings: Sendable {
     public var publicURL: String
 
     public init(
-        baseDomain: String, signingKey: SigningKey, operatorKey: String? = nil, metricsToken: String? = nil,
+        baseDomain: String, operatorKey: String? = nil, metricsToken: String? = nil,
         trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080"
     ) {
         self.baseDomain = baseDomain
-        self.signingKey = signingKey
         operatorKeyHash = operatorKey.map { SHA256.hash(Array($0.utf8)) }
         metricsTokenHash = metricsToken.map { SHA256.hash(Array($0.utf8)) }
         self.trustedProxies = trustedProxies
@@ -34,6 +32,7 @@ public struct APISettings: Sendable {
 /// The HTTP API: takes requests from the servers' loops, answers them from tasks.
 public final class API: Sendable {
     let settings: APISettings
+    let keys: SigningKeys
     let store: Store
     let loads: LoadBoard
     let watch: RegionWatch
@@ -53,16 +52,18 @@ public final class API: Sendable {
     private static let maxInFlight = 4000
 
     public init(
-        settings: APISettings, store: Store, loads: LoadBoard, watch: RegionWatch, metrics: Metrics,
+        settings: APISettings, keys: SigningKeys, store: Store, loads: LoadBoard, watch: RegionWatch,
+        metrics: Metrics,
         table: RouteTable = .standard
     ) {
         self.settings = settings
+        self.keys = keys
         self.store = store
         self.loads = loads
         self.watch = watch
         self.metrics = metrics
         self.table = table
-        tokens = AccessTokens(key: settings.signingKey)
+        tokens = AccessTokens(keys: keys)
         passwords = PasswordWork()
         inFlight = metrics.gauge(
             "minecart_http_requests_in_flight", "Requests being worked on, held ones included.")

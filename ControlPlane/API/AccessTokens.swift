@@ -1,5 +1,8 @@
 import Core
 import Crypto
+import Domain
+import Reconcilers
+import Store
 
 /// Makes and checks the short-lived tokens of people who are signed in (JWT, `typ: at+jwt`, RFC 9068).
 struct AccessTokens: Sendable {
@@ -8,31 +11,47 @@ struct AccessTokens: Sendable {
     private static let issuer = "minecart"
     private static let audience = "minecart-api"
 
-    private let key: SigningKey
-    private let keys: VerificationKeys
+    private let keys: SigningKeys
 
-    init(key: SigningKey) {
-        self.key = key
-        keys = VerificationKeys([key.publicKey])
-    }
+    init(keys: SigningKeys) { self.keys = keys }
 
-    func issue(user: UserID, account: AccountID, signIn: SignInID, now: WallTime) -> String {
+    func issue(
+        user: UserID, account: AccountID, signIn: SignInID, now: WallTime
+    ) throws(StoreError) -> String {
         JWT.sign(
             claims: [
                 "iss": .string(Self.issuer), "aud": .string(Self.audience), "sub": .string(user.text),
                 "account": .string(account.text), "sid": .string(signIn.text), "iat": .integer(now.seconds),
                 "exp": .integer(now.seconds + Self.lifetime_s),
-            ], type: Self.type, key: key)
+            ], type: Self.type, key: try keys.ring.signing)
     }
 
     /// Whose token it is; whether the sign-in still lasts is for the database to say.
-    func verify(_ token: String, now: WallTime) -> SignInID? {
+    func verify(_ token: String, now: WallTime) async throws(StoreError) -> SignInID? {
         guard
-            let claims = try? JWT.verify(
-                token, type: Self.type, issuer: Self.issuer, audience: Self.audience, keys: keys, now: now,
-                leeway_s: 5),
+            let claims = try await claims(of: token, now: now),
             let signIn = claims["sid"]?.stringValue.flatMap({ SignInID($0) })
         else { return nil }
         return signIn
+    }
+
+    /// A key that another control plane signs with may be news here.
+    private func claims(of token: String, now: WallTime) async throws(StoreError) -> JSONObject? {
+        do throws(JWTError) {
+            return try Self.claims(of: token, by: try? keys.ring, now: now)
+        } catch .signature(.unknownKey) {
+            let ring = try await keys.ringAfterSurprise()
+            return try? Self.claims(of: token, by: ring, now: now)
+        } catch {
+            return nil
+        }
+    }
+
+    private static func claims(of token: String, by ring: KeyRing?, now: WallTime) throws(JWTError)
+        -> JSONObject
+    {
+        guard let ring else { throw .signature(.unknownKey) }
+        return try JWT.verify(
+            token, type: type, issuer: issuer, audience: audience, keys: ring.keys, now: now, leeway_s: 5)
     }
 }

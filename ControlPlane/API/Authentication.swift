@@ -6,8 +6,6 @@ import IO
 import Store
 
 extension API {
-    var verificationKeys: VerificationKeys { VerificationKeys([settings.signingKey.publicKey]) }
-
     /// Who makes the request, as far as its route wants to know. Every bad credential gets the same answer.
     func authenticate(_ request: HTTPRequest, _ access: Access, client: String) async throws -> Caller {
         switch access {
@@ -44,7 +42,7 @@ extension API {
 
     /// The database is asked each time: a sign-in that was ended and a role that was taken away count at once.
     private func person(bearing token: String) async throws -> Caller? {
-        guard let signIn = tokens.verify(token, now: .now()) else { return nil }
+        guard let signIn = try await tokens.verify(token, now: .now()) else { return nil }
         return try await store.signedIn(signIn).map { .user($0) }
     }
 

@@ -275,7 +275,7 @@ enum PathSchemas {
     private static let all: [String: Schema] = [
         "tunnels": .id(TunnelID.self), "agent-keys": .id(AgentKeyID.self), "accounts": .id(AccountID.self),
         "plans": Schemas.plan, "api-keys": .id(APIKeyID.self),
-        "operator-keys": .id(OperatorKeyID.self),
+        "operator-keys": .id(OperatorKeyID.self), "signing-keys": Schemas.keyID,
     ]
 
     /// nil fails a test: the collection is to be added here.

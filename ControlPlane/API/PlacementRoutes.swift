@@ -42,7 +42,7 @@ enum PlacementRoutes {
             201,
             [
                 "generation": .integer(Int64(placement.generation)), "session": .string(session),
-                "ticket": .string(ticket.signed(with: api.settings.signingKey)),
+                "ticket": .string(ticket.signed(with: try api.keys.ring.signing)),
                 "expires_in_s": .integer(Ticket.lifetime_s),
                 "relay": [
                     "id": .string(placement.relay.id), "endpoint": .string(placement.relay.endpoint),

@@ -89,7 +89,7 @@ enum RelayRoutes {
             RelayInfo(
                 id: id, region: region, endpoint: endpoint, meshAddress: mesh, fingerprint: fingerprint,
                 sharedEntry: shared))
-        return .json(200, ["relay": ["id": .string(id)], "keys": api.verificationKeys.jwks])
+        return .json(200, ["relay": ["id": .string(id)], "keys": try api.keys.ring.keys.jwks])
     }
 
     private static func assignments(_ api: API, _ call: Call) async throws -> Reply {
@@ -101,15 +101,20 @@ enum RelayRoutes {
         try fields.finish()
 
         let deadline = Instant.now() + .seconds(min(wait_s, Int(maxWait_s)))
+        let known = try api.keys.ring.fingerprint
         while true {
             let changes = try await api.store.changes(region: region, since: since, epoch: epoch)
             let left = deadline.since(.now())
-            if case .beacon(let beacon) = changes, beacon.epoch == epoch, left.count > 0, !api.draining {
+            if case .beacon(let beacon) = changes, beacon.epoch == epoch, left.count > 0, !api.draining,
+                try api.keys.ring.fingerprint == known
+            {
                 // Bounded naps, in case the notification was lost with the database's connection.
                 await api.watch.wait(region, beyond: since, timeout: min(left, .seconds(2)))
                 continue
             }
-            return .json(200, ["signed": .string(changes.signed(with: api.settings.signingKey))])
+            let ring = try api.keys.ring
+            let told = changes.telling(keys: ring.fingerprint)
+            return .json(200, ["signed": .string(told.signed(with: ring.signing))])
         }
     }
 

@@ -201,6 +201,21 @@ enum Schemas {
         "stripe_price": .text("price_1ABC", 1...255).orNull, "throttled_bytes_per_s": limit(125_000),
     ]).named("Plan")
 
+    /// RFC 7638: the SHA-256 of the public key.
+    static let keyID = Schema.text(
+        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", 43...43, pattern: "^[A-Za-z0-9_-]{43}$")
+
+    static let signingKey = Schema.object(
+        [
+            "kid": keyID, "state": .words("published", "signing", "retired"),
+            "source": .words("database", "environment"),
+        ],
+        optional: [
+            "created_at": .time, "signs_since": Schema.time.orNull, "retired_at": Schema.time.orNull,
+            "signs_at": Schema.time.orNull, "gone_at": Schema.time.orNull,
+        ]
+    ).named("SigningKey")
+
     static let exception = Schema.object(
         [:],
         optional: [

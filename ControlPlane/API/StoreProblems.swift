@@ -23,6 +23,8 @@ extension Problem {
         case .noRelay: self = .unavailable(Self.sentence(error.description), retryAfter_s: 2)
         case .emailTaken: self = .conflict("email-taken", Self.sentence(error.description))
         case .priceTaken: self = .conflict("price-taken", Self.sentence(error.description))
+        case .rotationUnderWay: self = .conflict("rotation-under-way", Self.sentence(error.description))
+        case .tooManySigningKeys: self = .conflict("too-many-keys", Self.sentence(error.description))
         case .database: return nil
         }
     }

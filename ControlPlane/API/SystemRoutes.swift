@@ -1,6 +1,8 @@
 import Core
 import Crypto
+import Domain
 import HTTP
+import Reconcilers
 import Store
 
 /// What machines ask: is it alive, can it serve, its public keys, its numbers.
@@ -16,6 +18,7 @@ enum SystemRoutes {
             api, _ in
             if api.draining { throw Problem.unavailable("This control plane is about to stop.") }
             try await api.store.ping()
+            _ = try api.keys.ring
             return .text(200, "ready\n")
         },
         Route(
@@ -23,8 +26,9 @@ enum SystemRoutes {
             "The keys that sign tokens and assignments."
         ) {
             api, _ in
-            var reply = Reply.json(200, api.verificationKeys.jwks)
-            reply.headers = [("Cache-Control", "public, max-age=300")]
+            let keys = api.keys
+            var reply = Reply.json(200, try keys.ring.keys.jwks)
+            reply.headers = [("Cache-Control", "public, max-age=\(keys.cache_s)")]
             return reply
         },
         Route(

@@ -66,7 +66,7 @@ enum UserRoutes {
         let key = SecureRandom.bytes(SHA256.byteCount)
         let signIn = SignInID.new()
         try await api.store.openSession(signIn, user: user, refreshKey: key, lifetime_s: sessionLifetime_s)
-        return tokens(
+        return try tokens(
             api, user: user.user, account: user.account, RefreshToken(signIn: signIn, counter: 0), key, 201)
     }
 
@@ -83,7 +83,7 @@ enum UserRoutes {
             return RefreshToken.decide(given: token.counter, current: counter)
         }
         guard let session = outcome else { throw refused }
-        return tokens(
+        return try tokens(
             api, user: session.user, account: session.account,
             RefreshToken(signIn: token.signIn, counter: session.counter), session.refreshKey, 200)
     }
@@ -97,8 +97,8 @@ enum UserRoutes {
 
     private static func tokens(
         _ api: API, user: UserID, account: AccountID, _ refresh: RefreshToken, _ key: [UInt8], _ status: Int
-    ) -> Reply {
-        let access = api.tokens.issue(user: user, account: account, signIn: refresh.signIn, now: .now())
+    ) throws -> Reply {
+        let access = try api.tokens.issue(user: user, account: account, signIn: refresh.signIn, now: .now())
         return .json(
             status,
             [

@@ -7,6 +7,7 @@ import IO
 import Postgres
 import Reconcilers
 import Redis
+import Store
 import Synchronization
 
 /// What `minecart-control serve` is told by its environment. All problems are found before anything starts.
@@ -18,6 +19,7 @@ struct Configuration: Sendable {
     var listenAddress: SocketAddress
     var api: APISettings
     var mail: MailDelivery
+    var signing: KeySource
     /// Regions that exist from the start; more come with relay keys.
     var regions: [(id: String, name: String)]
 
@@ -29,7 +31,7 @@ struct Configuration: Sendable {
         redisURL = settings.redisURL()
         let listenAddress = settings.listenAddress()
         let baseDomain = settings.baseDomain()
-        let signingKey = settings.signingKey()
+        let signing = settings.keySource()
         let operatorKey = settings.secret("OPERATOR_KEY")
         if let operatorKey, operatorKey.utf8.count < 16 {
             settings.reject("OPERATOR_KEY is too short: use at least 16 random characters")
@@ -45,11 +47,28 @@ struct Configuration: Sendable {
         settings.logLevel()
         try settings.finish()
         // Both were rejected above when they are missing.
-        guard let signingKey, let listenAddress else { throw SettingsError(problems: settings.problems) }
+        guard let signing, let listenAddress else { throw SettingsError(problems: settings.problems) }
         self.listenAddress = listenAddress
+        self.signing = signing
         api = APISettings(
-            baseDomain: baseDomain, signingKey: signingKey, operatorKey: operatorKey,
-            metricsToken: metricsToken, trustedProxies: proxies, publicURL: publicURL)
+            baseDomain: baseDomain, operatorKey: operatorKey, metricsToken: metricsToken,
+            trustedProxies: proxies, publicURL: publicURL)
+    }
+}
+
+/// Where the signing keys are.
+enum KeySource: Sendable {
+    /// One that signs, perhaps others that are believed: what a restart changes.
+    case environment(KeyRing)
+    /// In Postgres, sealed by `box`; `first` is taken over from the environment.
+    case database(box: SecretBox, first: SigningKey?, rotation: KeyRotation)
+
+    func open(_ store: Store) -> SigningKeys {
+        switch self {
+        case .environment(let ring): SigningKeys(ring)
+        case .database(let box, let first, let rotation):
+            SigningKeys(vault: KeyVault(store: store, box: box, first: first, rotation: rotation))
+        }
     }
 }
 
@@ -117,18 +136,55 @@ extension Settings {
         return domain
     }
 
-    fileprivate mutating func signingKey() -> SigningKey? {
-        let text = requiredSecret(
-            "SIGNING_KEY",
-            "32 random bytes in base64url, 43 characters: head -c 32 /dev/urandom | basenc --base64url | tr -d ="
-        )
-        guard !text.isEmpty else { return nil }
-        do throws(CryptoError) {
-            return try SigningKey(text: text)
-        } catch {
-            reject("SIGNING_KEY cannot be used: \(error)")
+    /// nil after a problem was noted.
+    fileprivate mutating func keySource() -> KeySource? {
+        let before = problems.count
+        let keys = signingKeys()
+        let box = secretBox()
+        let publish_s = integer(
+            "SIGNING_KEY_PUBLISH_S", default: Int(KeyRotation.standardPublish_s), in: 0...86_400)
+        guard problems.count == before else { return nil }
+        if let box {
+            return .database(
+                box: box, first: keys.first, rotation: KeyRotation(publish_s: Int64(publish_s)))
+        }
+        guard let first = keys.first else {
+            reject(
+                """
+                SIGNING_KEY (or SIGNING_KEY_FILE) is not set: 32 random bytes in base64url, 43 characters: \
+                head -c 32 /dev/urandom | basenc --base64url | tr -d = ; or set SIGNING_KEYS_SECRET, made \
+                likewise, and keys are made, kept and rotated in Postgres
+                """)
             return nil
         }
+        return .environment(KeyRing(signing: first, others: keys.dropFirst().map(\.publicKey)))
+    }
+
+    /// The first signs, the others are only believed.
+    private mutating func signingKeys() -> [SigningKey] {
+        guard let text = secret("SIGNING_KEY") else { return [] }
+        do throws(CryptoError) {
+            var keys: [SigningKey] = []
+            for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+                keys.append(try SigningKey(text: String(part)))
+            }
+            if keys.count > VerificationKeys.maxKeys { reject("SIGNING_KEY holds too many keys") }
+            return keys
+        } catch {
+            reject("SIGNING_KEY cannot be used: \(error)")
+            return []
+        }
+    }
+
+    private mutating func secretBox() -> SecretBox? {
+        guard let text = secret("SIGNING_KEYS_SECRET") else { return nil }
+        let keys = text.split(separator: ",", omittingEmptySubsequences: false)
+            .map { Base64URL.decode($0) ?? [] }
+        if let box = try? SecretBox(keys: keys) { return box }
+        reject(
+            "SIGNING_KEYS_SECRET cannot be used: it takes 32 bytes in base64url without padding, 43 characters"
+        )
+        return nil
     }
 
     fileprivate mutating func mail() -> MailDelivery {

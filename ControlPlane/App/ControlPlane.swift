@@ -25,7 +25,10 @@ enum ControlPlane {
         let board = LoadBoard()
         let watch = RegionWatch()
         let leadership = Leadership(store: store, holder: "control-" + Hex.encode(SecureRandom.bytes(8)))
-        let api = API(settings: configuration.api, store: store, loads: board, watch: watch, metrics: metrics)
+        let keys = configuration.signing.open(store)
+        let api = API(
+            settings: configuration.api, keys: keys, store: store, loads: board, watch: watch,
+            metrics: metrics)
 
         let hub = try LoopThread.start(name: "redis")
         let redis = await RedisClient.start(url: configuration.redisURL, on: hub.mailbox)
@@ -34,7 +37,7 @@ enum ControlPlane {
         register(metrics, watch, leadership)
 
         let publisher = Publisher(
-            store: store, redis: redis, watch: watch, key: configuration.api.signingKey,
+            store: store, redis: redis, watch: watch, keys: keys,
             leadership: leadership)
         let reaper = RelayReaper(store: store, board: board, leadership: leadership)
         let housekeeping = Housekeeping(store: store, leadership: leadership)
@@ -42,7 +45,8 @@ enum ControlPlane {
         let mails = MailSender(
             store: store, delivery: configuration.mail, http: outgoing, metrics: metrics)
         let listener = Postgres.Listener(
-            url: configuration.unpooledDatabaseURL, channels: [AssignmentsChannel.name])
+            url: configuration.unpooledDatabaseURL,
+            channels: [AssignmentsChannel.name, SigningKeysChannel.name])
         let work = Task {
             await withDiscardingTaskGroup { group in
                 group.addTask { await leadership.run() }
@@ -50,7 +54,12 @@ enum ControlPlane {
                 group.addTask { await reaper.run() }
                 group.addTask { await housekeeping.run() }
                 group.addTask { await mails.run() }
-                group.addTask { await follow(listener, watch) }
+                group.addTask { await keys.run() }
+                if let rotation = keys.vault?.rotation {
+                    let rotator = KeyRotator(store: store, rotation: rotation, leadership: leadership)
+                    group.addTask { await rotator.run() }
+                }
+                group.addTask { await follow(listener, watch, keys) }
                 group.addTask { await keepRegions(configuration.regions, store, loads) }
             }
         }
@@ -84,7 +93,9 @@ enum ControlPlane {
     }
 
     /// Passes on what the database tells; whatever was missed while away is looked up by those who wait.
-    private static func follow(_ listener: Postgres.Listener, _ watch: RegionWatch) async {
+    private static func follow(
+        _ listener: Postgres.Listener, _ watch: RegionWatch, _ keys: SigningKeys
+    ) async {
         var isAway = false
         for await event in listener.events {
             switch event {
@@ -92,6 +103,13 @@ enum ControlPlane {
                 if isAway { log.info("the database is back") }
                 isAway = false
                 watch.wakeAll()
+                Task { await keys.reload() }
+            case .notification(let notification) where notification.channel == SigningKeysChannel.name:
+                Task {
+                    await keys.reload()
+                    // Held polls tell relays of the new set.
+                    watch.wakeAll()
+                }
             case .notification(let notification):
                 if let change = AssignmentsChannel.parse(notification.payload) {
                     watch.advance(change.region, to: change.rev)

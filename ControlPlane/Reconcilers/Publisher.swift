@@ -12,12 +12,14 @@ public actor Publisher {
     private let store: Store
     private let projection: RedisProjection
     private let watch: RegionWatch
-    private let key: SigningKey
+    private let keys: SigningKeys
     private let leadership: Leadership
     private let log = Log("publisher")
     private var publications: [String: RegionPublication] = [:]
     private var epoch = 0
     private var redisReturns = 0
+    /// What the snapshots and beacons that are out were signed with, and what they tell of keys.
+    private var told: (kid: String, fingerprint: String)?
     private var regions: [String] = []
     private var regionsRead: Instant?
     private var changesRead = -1
@@ -29,12 +31,12 @@ public actor Publisher {
     private static let regionsInterval = Milliseconds.seconds(2)
 
     public init(
-        store: Store, redis: RedisClient, watch: RegionWatch, key: SigningKey, leadership: Leadership
+        store: Store, redis: RedisClient, watch: RegionWatch, keys: SigningKeys, leadership: Leadership
     ) {
         self.store = store
         projection = RedisProjection(redis)
         self.watch = watch
-        self.key = key
+        self.keys = keys
         self.leadership = leadership
     }
 
@@ -61,12 +63,17 @@ public actor Publisher {
             redisReturns = returns
             for region in publications.keys { publications[region]?.redisReturned() }
         }
+        guard let ring = keys.current else { return }
+        if told.map({ $0 != (ring.signing.kid, ring.fingerprint) }) ?? true {
+            told = (ring.signing.kid, ring.fingerprint)
+            for region in publications.keys { publications[region]?.keysChanged() }
+        }
         do {
             try await readRegions()
             // Most turns only keep the beacons going: the outbox is read when something was told of, and now and
             // then in case a notification was lost.
             let reads = changes != changesRead || Instant.now().since(outboxRead) >= Self.outboxInterval
-            for region in regions { try await serve(region, lease, reads: reads) }
+            for region in regions { try await serve(region, lease, ring, reads: reads) }
             if reads {
                 changesRead = changes
                 outboxRead = .now()
@@ -86,7 +93,7 @@ public actor Publisher {
         regionsRead = .now()
     }
 
-    private func serve(_ region: String, _ lease: Lease, reads: Bool) async throws {
+    private func serve(_ region: String, _ lease: Lease, _ ring: KeyRing, reads: Bool) async throws {
         if publications[region] == nil {
             publications[region] = RegionPublication(try await store.regionSnapshot(region, as: lease))
         }
@@ -100,32 +107,32 @@ public actor Publisher {
         }
         // While Redis is away nothing is lost by not trying: relays hold polls, and all is owed when it returns.
         if leadership.redisIsReady {
-            for message in messages { await publish(message, region) }
+            for message in messages { await publish(message, region, ring) }
             for owed in publication.owed(.now()) {
-                await tell(owed, region)
+                await tell(owed, region, ring)
                 publication.told(owed, .now())
             }
         }
         publications[region] = publication
     }
 
-    private func publish(_ message: AssignmentMessage, _ region: String) async {
+    private func publish(_ message: AssignmentMessage, _ region: String, _ ring: KeyRing) async {
         do throws(RedisError) {
-            try await projection.publish(region, signed: message.signed(with: key))
+            try await projection.publish(region, signed: message.signed(with: ring.signing))
         } catch {
             // Relays notice the gap or the silence and ask over HTTP.
             log.debug("not published: \(error)", ["region": region])
         }
     }
 
-    private func tell(_ owed: RegionPublication.Owed, _ region: String) async {
+    private func tell(_ owed: RegionPublication.Owed, _ region: String, _ ring: KeyRing) async {
         do throws(RedisError) {
             switch owed {
             case .beacon(let beacon):
-                try await projection.publish(
-                    region, signed: AssignmentMessage.beacon(beacon).signed(with: key))
+                let message = AssignmentMessage.beacon(beacon).telling(keys: ring.fingerprint)
+                try await projection.publish(region, signed: message.signed(with: ring.signing))
             case .snapshot(let snapshot):
-                let signed = AssignmentMessage.snapshot(snapshot).signed(with: key)
+                let signed = AssignmentMessage.snapshot(snapshot).signed(with: ring.signing)
                 let isMine = try await projection.replaceSnapshot(
                     region, epoch: snapshot.epoch, rev: snapshot.rev, signed: signed)
                 if !isMine {

@@ -48,6 +48,9 @@ struct RegionPublication {
         lastBeacon = nil
     }
 
+    /// What is out there was signed with a key that may soon not count any more.
+    mutating func keysChanged() { redisReturned() }
+
     /// What is due now. The caller says with `told` what went out.
     func owed(_ now: Instant) -> [Owed] {
         var owed: [Owed] = []

@@ -49,6 +49,9 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     case emailTaken
     /// Another plan is sold by this Stripe price.
     case priceTaken
+    /// This key waits to sign already.
+    case rotationUnderWay(kid: String)
+    case tooManySigningKeys
     /// Another process leads by now.
     case leaseLost
     /// A fault of ours.
@@ -78,6 +81,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .noRelay(let region): "no relay of region \(region) is ready: try again in a moment"
         case .emailTaken: "there is a user with this e-mail address"
         case .priceTaken: "another plan is sold by this Stripe price"
+        case .rotationUnderWay(let kid): "a rotation is under way: the key \(kid) is published and will sign"
+        case .tooManySigningKeys: "there are too many retired signing keys: remove some first"
         case .leaseLost: "another process leads"
         case .database(let error): error.description
         }

@@ -17,7 +17,14 @@ final class RegionFeed {
     private var reader: RedisConnection?
     private var follower = RegionFollower()
     private var registrationFailures = 0
+    private var isRegistering = false
+    private var nextRegistration: TimerID?
+    private var keyRefresh = KeyRefresh()
+    /// Keeps the keys that we learn for the next start.
+    private let keepKeys: (VerificationKeys) -> Void
     private(set) var isRegistered = false
+    /// The control plane knows this relay: it was registered now, or, since it has kept keys, before a restart.
+    private(set) var isTrusted: Bool
     /// The control plane answered, or Redis told: this relay knows where tunnels are.
     private(set) var isCurrent = false
     /// What is wrong now and was told.
@@ -28,13 +35,16 @@ final class RegionFeed {
 
     init(
         loop: EventLoop, context: RelayContext, info: RelayInfo, client: ControlPlaneClient,
-        redisURL: RedisURL?
+        redisURL: RedisURL?, knowsKeys: Bool = false,
+        keepKeys: @escaping (VerificationKeys) -> Void = { _ in }
     ) {
         self.loop = loop
         self.context = context
         self.info = info
         self.client = client
         self.redisURL = redisURL
+        self.keepKeys = keepKeys
+        isTrusted = knowsKeys
     }
 
     func start() {
@@ -56,23 +66,29 @@ final class RegionFeed {
     // MARK: registration
 
     private func register() {
+        guard !isRegistering else { return }
+        isRegistering = true
+        if let nextRegistration { loop.cancel(nextRegistration) }
+        nextRegistration = nil
         client.register(info) { [weak self] result in
             guard let self else { return }
+            self.isRegistering = false
             switch result {
             case .success(let keys):
                 self.complaints[.registration] = nil
                 // Strangers may cause these: at most one a minute.
                 self.complaints[.message] = nil
-                self.context.keys = keys
+                self.learn(keys)
                 self.registrationFailures = 0
                 if !self.isRegistered {
                     self.isRegistered = true
+                    self.isTrusted = true
                     self.log.info("registered with the control plane", ["region": self.region])
                     self.perform(self.follower.start(now: self.loop.now))
                 }
                 self.context.links.repeatAll()
                 // Keys rotate, and a control plane may have been restored: ask again now and then.
-                self.loop.schedule(after: .minutes(1)) { [weak self] in self?.register() }
+                self.register(after: .minutes(1))
             case .failure(let error): self.registrationFailed(error)
             }
         }
@@ -83,7 +99,25 @@ final class RegionFeed {
         let ceiling = min(10_000, 250 << min(registrationFailures, 10))
         registrationFailures += 1
         let delay = Milliseconds(ceiling / 2 + Int.random(in: 0...ceiling / 2))
-        loop.schedule(after: delay) { [weak self] in self?.register() }
+        register(after: delay)
+    }
+
+    private func register(after delay: Milliseconds) {
+        nextRegistration = loop.schedule(after: delay) { [weak self] in self?.register() }
+    }
+
+    private func learn(_ keys: VerificationKeys) {
+        guard context.keys?.fingerprint != keys.fingerprint else { return }
+        context.keys = keys
+        keepKeys(keys)
+        log.info("keys of the control plane", ["keys": keys.keys.map(\.kid).joined(separator: ",")])
+        // What was dropped for want of a key may be good now.
+        if isRegistered { perform(follower.subscribed()) }
+    }
+
+    /// Something showed that the control plane has other keys than we know: registering tells them.
+    func met(_ sign: KeyRefresh.Sign) {
+        if keyRefresh.met(sign, now: loop.now) { register() }
     }
 
     // MARK: Redis
@@ -172,8 +206,13 @@ final class RegionFeed {
     private func verified(_ text: String) -> AssignmentMessage? {
         guard let keys = context.keys else { return nil }
         do throws(AssignmentMessageError) {
-            return try AssignmentMessage.verify(text, region: region, keys: keys)
+            let message = try AssignmentMessage.verify(text, region: region, keys: keys)
+            if case .beacon(let beacon) = message, let told = beacon.keys, told != keys.fingerprint {
+                met(.told)
+            }
+            return message
         } catch {
+            if error == .signature(.unknownKey) { met(.unknownOnFeed) }
             complain(.message, error.description)
             return nil
         }

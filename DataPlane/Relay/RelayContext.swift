@@ -17,6 +17,7 @@ final class RelayContext: Sendable {
     let patience: RelayPatience
     private let loops = Mutex<[RelayLoopDoor]>([])
     private let trustedKeys = Mutex<VerificationKeys?>(nil)
+    private let unknownKeyHandler = Mutex<(@Sendable () -> Void)?>(nil)
     private let drainingFlag = Atomic<Bool>(false)
 
     init(relay: RelayIdentity, tls: TLSServerContext, patience: RelayPatience = RelayPatience()) {
@@ -33,12 +34,23 @@ final class RelayContext: Sendable {
         set { trustedKeys.withLock { $0 = newValue } }
     }
 
+    /// Called, on any loop, when a ticket names a key that is not known.
+    func onUnknownKey(_ handler: @escaping @Sendable () -> Void) {
+        unknownKeyHandler.withLock { $0 = handler }
+    }
+
     /// The ticket in `text`, if it is good for this relay. An expired one is good for a day longer where it proves
     /// the placement that the relay itself knows as current: the agent comes back, and the control plane, which
     /// would issue a fresh one, may be away.
     func ticket(_ text: String, now: WallTime) throws(TicketError) -> Ticket {
         guard let keys else { throw .token(.signature(.unknownKey)) }
-        let ticket = try Ticket.verify(text, relay: relay.id, keys: keys, now: now, grace_s: Ticket.grace_s)
+        let ticket: Ticket
+        do throws(TicketError) {
+            ticket = try Ticket.verify(text, relay: relay.id, keys: keys, now: now, grace_s: Ticket.grace_s)
+        } catch {
+            if case .token(.signature(.unknownKey)) = error { unknownKeyHandler.withLock { $0 }?() }
+            throw error
+        }
         if now <= ticket.expiresAt { return ticket }
         guard let current = routes.assignment(of: ticket.tunnel), current.owner == relay.id,
             current.generation == ticket.generation, current.session == ticket.session

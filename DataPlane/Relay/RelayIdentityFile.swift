@@ -43,7 +43,7 @@ struct RelayIdentityFile {
     }
 
     /// Whole or not at all: a name of its own first, then renamed.
-    private static func write(_ text: String, to path: String) throws {
+    static func write(_ text: String, to path: String) throws {
         let draft = path + ".new"
         let descriptor = mc_open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {

@@ -2,6 +2,7 @@ import CLinux
 import Core
 import HTTP
 import IO
+import RelayCore
 import Synchronization
 import TLS
 import Wire
@@ -38,11 +39,15 @@ struct RelayProgram {
         let info = RelayInfo(
             id: identity.id, region: configuration.region, endpoint: context.relay.endpoint,
             meshAddress: configuration.meshAddress, fingerprint: identity.tls.fingerprint)
-        context.keys = configuration.ticketKeys
+        let keyFile = RelayKeyFile(directory: configuration.stateDirectory)
+        let kept = keyFile.read()
+        context.keys = kept ?? configuration.ticketKeys
         let client = ControlPlaneClient(
             loop: main, base: configuration.controlURL, key: configuration.relayKey)
         let feed = RegionFeed(
-            loop: main, context: context, info: info, client: client, redisURL: configuration.redisURL)
+            loop: main, context: context, info: info, client: client, redisURL: configuration.redisURL,
+            knowsKeys: kept != nil
+        ) { keyFile.write($0) }
         let readiness = Readyness()
         let admin = try AdminServer.start(
             loop: main, address: configuration.httpAddress, metricsToken: configuration.metricsToken,
@@ -52,6 +57,9 @@ struct RelayProgram {
         let usage = UsageReporter(
             loop: main, context: context, client: client, interval: .seconds(configuration.usage_s))
         feed.start()
+        let door = LoopBound(feed, main)
+        let mailbox = main.mailbox
+        context.onUnknownKey { mailbox.post { door.get($0).met(.unknownOnTicket) } }
         reporter.start()
         usage.start()
         watch(readiness, feed, main)
@@ -71,7 +79,7 @@ struct RelayProgram {
     }
 
     private static func watch(_ readiness: Readyness, _ feed: RegionFeed, _ loop: EventLoop) {
-        readiness.set(feed.isRegistered && feed.isCurrent)
+        readiness.set(feed.isTrusted && feed.isCurrent)
         loop.schedule(after: Milliseconds(100)) { watch(readiness, feed, loop) }
     }
 

@@ -6,10 +6,14 @@ public struct VerificationKeys: Sendable, Hashable {
     public static let maxKeys = 32
 
     public let keys: [Ed25519PublicKey]
+    /// Equal for equal sets, in any order.
+    public let fingerprint: String
     private let byID: [String: Ed25519PublicKey]
 
     public init(_ keys: [Ed25519PublicKey]) {
         self.keys = keys
+        let kids = Set(keys.map(\.kid)).sorted().joined(separator: " ")
+        fingerprint = Base64URL.encode(Array(SHA256.hash(Array(kids.utf8)).prefix(16)))
         byID = Dictionary(keys.map { ($0.kid, $0) }) { first, _ in first }
     }
 

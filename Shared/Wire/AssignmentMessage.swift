@@ -56,12 +56,15 @@ public struct RegionBeacon: Sendable, Hashable {
     public var rev: Int
     /// `RegionDigest.text`.
     public var digest: String
+    /// `VerificationKeys.fingerprint` of the keys that count: who has others asks for them. nil when it is not told.
+    public var keys: String?
 
-    public init(epoch: Int, region: String, rev: Int, digest: String) {
+    public init(epoch: Int, region: String, rev: Int, digest: String, keys: String? = nil) {
         self.epoch = epoch
         self.region = region
         self.rev = rev
         self.digest = digest
+        self.keys = keys
     }
 }
 
@@ -74,6 +77,13 @@ public enum AssignmentMessage: Sendable, Hashable {
     public static let type = "minecart-assignments+jws"
     /// About 100,000 tunnels.
     public static let maxBytes = 64 * 1024 * 1024
+
+    /// A beacon that tells these keys; any other message as it is.
+    public func telling(keys: String) -> AssignmentMessage {
+        guard case .beacon(var beacon) = self else { return self }
+        beacon.keys = keys
+        return .beacon(beacon)
+    }
 
     public func signed(with key: Ed25519PrivateKey) -> String {
         JWS.sign(json.bytes, type: Self.type, key: key)
@@ -145,7 +155,7 @@ extension AssignmentMessage {
         case .beacon(let beacon):
             [
                 "kind": "beacon", "epoch": .number(beacon.epoch), "region": .string(beacon.region),
-                "rev": .number(beacon.rev), "digest": .string(beacon.digest),
+                "rev": .number(beacon.rev), "digest": .string(beacon.digest), "keys": .text(beacon.keys),
             ]
         }
     }
@@ -172,7 +182,9 @@ extension AssignmentMessage {
                     relays: try fields.list("relays", RelayInfo.init(json:))))
         case "beacon":
             self = .beacon(
-                RegionBeacon(epoch: epoch, region: region, rev: rev, digest: try fields.text("digest")))
+                RegionBeacon(
+                    epoch: epoch, region: region, rev: rev, digest: try fields.text("digest"),
+                    keys: try fields.optionalText("keys")))
         default: throw .badValue(what: "message.kind")
         }
     }

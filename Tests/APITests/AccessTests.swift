@@ -2,6 +2,7 @@ import Core
 import Crypto
 import Domain
 import HTTP
+import Reconcilers
 import Testing
 
 @testable import API

@@ -30,18 +30,23 @@ struct Fixture: Sendable {
     /// A busy machine may take its time, except where a test is about that.
     static let patient = PostgresTimeouts(connect: .seconds(30), work: .seconds(30))
 
-    init(url: String? = nil, timeouts: PostgresTimeouts = patient) async throws {
+    /// With a `box` the signing keys are in the database.
+    init(url: String? = nil, timeouts: PostgresTimeouts = patient, box: SecretBox? = nil) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
         key = try SigningKey.generate()
         let start = Instant.now()
         loads = LoadBoard { start }
         store = Store(pool: Pool(url: self.url, maxConnections: 4, timeouts: timeouts))
+        let keys =
+            if let box { SigningKeys(vault: KeyVault(store: store, box: box)) { start } } else {
+                SigningKeys(KeyRing(signing: key))
+            }
         let proxies = try #require(TrustedProxies("10.0.0.0/8"))
         api = API(
             settings: APISettings(
-                baseDomain: Self.baseDomain, signingKey: key, operatorKey: Self.operatorKey,
+                baseDomain: Self.baseDomain, operatorKey: Self.operatorKey,
                 metricsToken: Self.metricsToken, trustedProxies: proxies),
-            store: store, loads: loads, watch: watch, metrics: Metrics())
+            keys: keys, store: store, loads: loads, watch: watch, metrics: Metrics())
         try await store.ensureRegion("eu", name: "Europe")
         try await store.ensureRegion("us", name: "US East")
     }
@@ -147,11 +152,17 @@ struct Fixture: Sendable {
 
     /// Passes on the database's notifications until the task ends, as the program does.
     func followChanges() -> Task<Void, Never> {
-        let listener = Postgres.Listener(url: url, channels: [AssignmentsChannel.name])
-        return Task { [watch] in
+        let listener = Postgres.Listener(
+            url: url, channels: [AssignmentsChannel.name, SigningKeysChannel.name])
+        return Task { [watch, keys = api.keys] in
             for await event in listener.events {
                 switch event {
-                case .listening: watch.wakeAll()
+                case .listening:
+                    watch.wakeAll()
+                    await keys.reload()
+                case .notification(let note) where note.channel == SigningKeysChannel.name:
+                    await keys.reload()
+                    watch.wakeAll()
                 case .notification(let note):
                     if let change = AssignmentsChannel.parse(note.payload) {
                         watch.advance(change.region, to: change.rev)

@@ -2,6 +2,7 @@ import Core
 import Crypto
 import Domain
 import IO
+import Reconcilers
 import Store
 import Testing
 
@@ -92,13 +93,16 @@ private func at(_ milliseconds: Int) -> Instant { Instant(nanoseconds: 1 << 40) 
     private let account = AccountID(entropy: [2])
     private let signIn = SignInID(entropy: [3])
 
-    @Test func aTokenNamesItsUserUntilItExpires() throws {
-        let tokens = AccessTokens(key: try SigningKey.generate())
+    @Test func aTokenNamesItsUserUntilItExpires() async throws {
+        func tokensOfANewKey() throws -> AccessTokens {
+            AccessTokens(keys: SigningKeys(KeyRing(signing: try SigningKey.generate())))
+        }
+        let tokens = try tokensOfANewKey()
         let now = WallTime(seconds: 1_000_000)
-        let text = tokens.issue(user: user, account: account, signIn: signIn, now: now)
-        #expect(tokens.verify(text, now: now) == signIn)
-        #expect(tokens.verify(text, now: now + AccessTokens.lifetime_s + 6) == nil)
-        #expect(AccessTokens(key: try SigningKey.generate()).verify(text, now: now) == nil)
+        let text = try tokens.issue(user: user, account: account, signIn: signIn, now: now)
+        #expect(try await tokens.verify(text, now: now) == signIn)
+        #expect(try await tokens.verify(text, now: now + AccessTokens.lifetime_s + 6) == nil)
+        #expect(try await tokensOfANewKey().verify(text, now: now) == nil)
     }
 }
 

@@ -1,5 +1,6 @@
 import Core
 import Crypto
+import Domain
 import IO
 import Redis
 import Store
@@ -106,7 +107,8 @@ private func delta(_ rev: Int, epoch: Int = 1) -> RegionDelta {
         let client = await RedisClient.start(url: url, on: thread.mailbox)
         let leadership = Leadership(store: fixture.store, holder: "test")
         let publisher = Publisher(
-            store: fixture.store, redis: client, watch: fixture.watch, key: fixture.key,
+            store: fixture.store, redis: client, watch: fixture.watch,
+            keys: SigningKeys(KeyRing(signing: fixture.key)),
             leadership: leadership)
         let keys = VerificationKeys([fixture.key.publicKey])
         let (messages, deliver) = AsyncStream.makeStream(of: AssignmentMessage.self)

@@ -2,6 +2,7 @@ import Core
 import Crypto
 import Domain
 import HTTP
+import Reconcilers
 import Testing
 
 @testable import API
@@ -14,7 +15,7 @@ import Testing
         let bearers: [String?] = [
             nil, "nonsense", TypedKey.generate(prefix: .agent).text, TypedKey.generate(prefix: .account).text,
             TypedKey.generate(prefix: .relay).text, TypedKey.generate(prefix: .operator).text,
-            AccessTokens(key: try SigningKey.generate()).issue(
+            try AccessTokens(keys: SigningKeys(KeyRing(signing: try SigningKey.generate()))).issue(
                 user: UserID(entropy: []), account: AccountID(entropy: []), signIn: SignInID(entropy: []),
                 now: .now()),
         ]

@@ -47,7 +47,11 @@ extension Fixture {
     func audit(_ action: String) async throws -> [JSON] {
         try await pool.transaction { tx in
             try tx.query("SELECT before, after FROM audit_log WHERE action = $1 ORDER BY id", action)
-                .map { ["before": try $0["before"], "after": try $0["after"]] }
+                .map { row in
+                    let before: JSON? = try row["before"]
+                    let after: JSON? = try row["after"]
+                    return ["before": before ?? .null, "after": after ?? .null]
+                }
         }
     }
 
