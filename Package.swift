@@ -55,12 +55,15 @@ let package = Package(
             ["Core", "Crypto", "Wire", "IO", "HTTP", "Domain", "Postgres", "Store", "Reconcilers"]),
         room(
             "Reconcilers", "ControlPlane/Reconcilers",
-            ["Core", "CLinux", "Crypto", "Wire", "IO", "HTTP", "HTTPCalls", "Redis", "Domain", "Store"]),
+            [
+                "Core", "CLinux", "Crypto", "Wire", "IO", "HTTP", "HTTPCalls", "DNS", "Redis", "Domain",
+                "Store",
+            ]),
         program(
             "App", "ControlPlane/App",
             [
-                "CLinux", "Core", "Crypto", "IO", "HTTP", "HTTPCalls", "Redis", "Postgres", "Domain", "Store",
-                "Reconcilers", "API",
+                "CLinux", "Core", "Crypto", "IO", "HTTP", "HTTPCalls", "DNS", "Redis", "Postgres", "Domain",
+                "Store", "Reconcilers", "API",
             ]),
 
         room("RelayCore", "DataPlane/RelayCore", ["Core", "Wire"]),
@@ -89,7 +92,8 @@ let package = Package(
         suite(
             "APITests",
             [
-                "Core", "Crypto", "Wire", "IO", "HTTP", "HTTPCalls", "Redis", "Postgres", "Domain", "Store",
+                "Core", "Crypto", "Wire", "IO", "HTTP", "HTTPCalls", "DNS", "Redis", "Postgres", "Domain",
+                "Store",
                 "Reconcilers", "API", "Support",
             ]),
         suite("AppTests", ["API", "Core", "Crypto", "IO", "Reconcilers", "App"]),

@@ -36,6 +36,7 @@ public final class API: Sendable {
     let store: Store
     let loads: LoadBoard
     let watch: RegionWatch
+    let domains: DomainChecker
     let metrics: Metrics
     let tokens: AccessTokens
     let passwords: PasswordWork
@@ -53,14 +54,14 @@ public final class API: Sendable {
 
     public init(
         settings: APISettings, keys: SigningKeys, store: Store, loads: LoadBoard, watch: RegionWatch,
-        metrics: Metrics,
-        table: RouteTable = .standard
+        domains: DomainChecker, metrics: Metrics, table: RouteTable = .standard
     ) {
         self.settings = settings
         self.keys = keys
         self.store = store
         self.loads = loads
         self.watch = watch
+        self.domains = domains
         self.metrics = metrics
         self.table = table
         tokens = AccessTokens(keys: keys)

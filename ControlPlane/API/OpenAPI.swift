@@ -276,6 +276,7 @@ enum PathSchemas {
         "tunnels": .id(TunnelID.self), "agent-keys": .id(AgentKeyID.self), "accounts": .id(AccountID.self),
         "plans": Schemas.plan, "api-keys": .id(APIKeyID.self),
         "operator-keys": .id(OperatorKeyID.self), "signing-keys": Schemas.keyID,
+        "domains": .id(DomainID.self),
     ]
 
     /// nil fails a test: the collection is to be added here.

@@ -17,6 +17,8 @@ public struct RateLimit: Sendable, Hashable {
     public static let signIn = RateLimit("sign-in", quota: 300, window_s: 60)
     /// Any other call with a credential: a program gone wild must not starve the others.
     public static let calls = RateLimit("calls", quota: 60_000, window_s: 60)
+    /// Each asks name servers, and those of strangers behind them.
+    public static let domainChecks = RateLimit("domain-checks", quota: 30, window_s: 60)
     /// Credentials that were not good, per client address.
     public static let badCredentials = RateLimit("bad-credentials", quota: 300, window_s: 60)
 

@@ -114,6 +114,40 @@ enum Schemas {
         ]).orNull.about("Not given yet."),
     ]).named("Placement")
 
+    // MARK: Own domains
+
+    static let ownHostname = Schema.text(
+        "play.example.com", 4...OwnHostname.maxLength,
+        pattern:
+            "^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]\\.?$"
+    ).about("A domain name of the customer's, in its ASCII form. Names under our own domain are refused.")
+
+    private static let record = Schema.object([
+        "type": .words("TXT", "SRV", "CNAME"), "name": .text("_minecart.play.example.com", 1...255),
+        "value": .text("minecart-verify=0123456789abcdef0123456789abcdef", 1...512),
+        "note": .text("Proves that the name is yours.", 1...300),
+    ]).named("DNSRecord")
+
+    static let domain = Schema.object([
+        "id": .id(DomainID.self), "tunnel_id": .id(TunnelID.self),
+        "hostname": .text("play.example.com", 1...253), "state": .words(DomainState.self),
+        "served": Schema.bool(true).about(
+            "Whether relays know it: it is proven, and the plan has own domains."),
+        "created_at": .time,
+        "proven_at": .time.orNull, "checked_at": .time.orNull, "missing_since": .time.orNull,
+        "next_check_at": Schema.time.orNull.about("null when it is looked up only on request."),
+        "records": .object([
+            "proof": record,
+            "routes": Schema.list(of: record).about("Set one of these: it leads players to us."),
+        ]),
+    ]).named("Domain")
+
+    static let domainCheck = Schema.object([
+        "result": .words("proven", "missing", "different", "taken", "unavailable"),
+        "detail": .text("The record is there.", 1...1000), "expected": record,
+        "found": .list(of: .text("v=spf1 -all", 0...1024)), "domain": domain,
+    ]).named("DomainCheck")
+
     // MARK: Relays
 
     static let keySet = Schema.object([

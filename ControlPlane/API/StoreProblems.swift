@@ -25,6 +25,9 @@ extension Problem {
         case .priceTaken: self = .conflict("price-taken", Self.sentence(error.description))
         case .rotationUnderWay: self = .conflict("rotation-under-way", Self.sentence(error.description))
         case .tooManySigningKeys: self = .conflict("too-many-keys", Self.sentence(error.description))
+        case .domainAttached: self = .conflict("domain-attached", Self.sentence(error.description))
+        case .domainTaken: self = .conflict("domain-taken", Self.sentence(error.description))
+        case .tooManyDomains: self = .conflict("too-many-domains", Self.sentence(error.description))
         case .database: return nil
         }
     }

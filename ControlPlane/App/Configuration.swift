@@ -1,6 +1,7 @@
 import API
 import Core
 import Crypto
+import DNS
 import Domain
 import HTTP
 import IO
@@ -20,6 +21,8 @@ struct Configuration: Sendable {
     var api: APISettings
     var mail: MailDelivery
     var signing: KeySource
+    /// Asked for the proofs of own domains.
+    var nameServers: [SocketAddress]
     /// Regions that exist from the start; more come with relay keys.
     var regions: [(id: String, name: String)]
 
@@ -43,6 +46,7 @@ struct Configuration: Sendable {
         let proxies = settings.trustedProxies()
         let publicURL = settings.publicURL(default: "http://localhost:\(listenAddress?.port ?? 8080)")
         mail = settings.mail()
+        nameServers = settings.nameServers()
         regions = settings.regions(default: Self.defaultRegions)
         settings.logLevel()
         try settings.finish()
@@ -218,6 +222,15 @@ extension Settings {
             return .none
         }
         return .service(service)
+    }
+
+    fileprivate mutating func nameServers() -> [SocketAddress] {
+        guard let text = optional("DNS_SERVERS") else {
+            return DNSServers.resolvConf(Settings.read("/etc/resolv.conf") ?? "")
+        }
+        if let servers = DNSServers.list(text) { return servers }
+        reject("DNS_SERVERS must list name servers by IP address, such as 9.9.9.9,[2620:fe::fe]:53")
+        return []
     }
 
     fileprivate mutating func publicURL(default standard: String) -> String {

@@ -2,6 +2,7 @@ import API
 import CLinux
 import Core
 import Crypto
+import DNS
 import HTTP
 import HTTPCalls
 import IO
@@ -26,11 +27,13 @@ enum ControlPlane {
         let watch = RegionWatch()
         let leadership = Leadership(store: store, holder: "control-" + Hex.encode(SecureRandom.bytes(8)))
         let keys = configuration.signing.open(store)
+        let hub = try LoopThread.start(name: "redis")
+        let checker = DomainChecker(
+            store: store, resolver: DNSClient(servers: configuration.nameServers, on: hub.mailbox))
         let api = API(
             settings: configuration.api, keys: keys, store: store, loads: board, watch: watch,
-            metrics: metrics)
+            domains: checker, metrics: metrics)
 
-        let hub = try LoopThread.start(name: "redis")
         let redis = await RedisClient.start(url: configuration.redisURL, on: hub.mailbox)
         let loads = await LoadFeed.start(
             url: configuration.redisURL, board: board, leadership: leadership, on: hub.mailbox)
@@ -41,6 +44,7 @@ enum ControlPlane {
             leadership: leadership)
         let reaper = RelayReaper(store: store, board: board, leadership: leadership)
         let housekeeping = Housekeeping(store: store, leadership: leadership)
+        let domains = DomainChecks(store: store, checker: checker, leadership: leadership)
         let outgoing = HTTPCaller(on: hub.mailbox)
         let mails = MailSender(
             store: store, delivery: configuration.mail, http: outgoing, metrics: metrics)
@@ -55,6 +59,7 @@ enum ControlPlane {
                 group.addTask { await housekeeping.run() }
                 group.addTask { await mails.run() }
                 group.addTask { await keys.run() }
+                group.addTask { await domains.run() }
                 if let rotation = keys.vault?.rotation {
                     let rotator = KeyRotator(store: store, rotation: rotation, leadership: leadership)
                     group.addTask { await rotator.run() }

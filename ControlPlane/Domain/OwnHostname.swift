@@ -61,7 +61,8 @@ public struct OwnHostname: Sendable, Hashable, CustomStringConvertible {
         // No top-level domain is a number, so what ends with one is an IPv4 address to some program.
         guard !last.allSatisfy(Self.isDigit) else { throw .address }
         let top = String(decoding: last, as: UTF8.self)
-        guard last.count >= 2, !Self.privateTops.contains(top) else { throw .topLevel }
+        guard last.count >= 2, let first = last.first, !Self.isDigit(first), !Self.privateTops.contains(top)
+        else { throw .topLevel }
         let text = String(decoding: bytes, as: UTF8.self)
         guard text != baseDomain, !text.hasSuffix("." + baseDomain) else {
             throw .ours(baseDomain: baseDomain)

@@ -20,10 +20,11 @@ public struct Plan: Sendable, Hashable {
         self.throttled_bytes_per_s = throttled_bytes_per_s
     }
 
-    /// Why a plan does not allow one more tunnel.
+    /// What a plan does not allow.
     public enum Refusal: Error, Sendable, Hashable {
         case tunnels(Int)
         case chosenName
+        case ownDomain
     }
 
     /// Throws when one more tunnel is not allowed beside `existing` ones.

@@ -205,15 +205,24 @@ extension Transaction {
     /// The account's tunnels between two terms.
     mutating func holding(_ before: AccountTerms, _ after: AccountTerms) throws(PostgresError) -> Holding {
         var holding = Holding(
-            account: after.account, before: .init(before.effective, isServed: before.state.isServed),
-            after: .init(after.effective, isServed: after.state.isServed), tunnels: [])
+            account: after.account, before: .init(before), after: .init(after), tunnels: [])
         for row in try query(
-            "SELECT id, region_id, suspended_reason FROM tunnels WHERE account_id = $1 ORDER BY seq",
-            after.account)
+            """
+            SELECT t.id, t.region_id, t.suspended_reason,
+                EXISTS (SELECT 1 FROM domains d WHERE d.tunnel_id = t.id AND d.state = 'proven') AS has_domains
+            FROM tunnels t WHERE t.account_id = $1 ORDER BY t.seq
+            """, after.account)
         {
             holding.tunnels.append(try HeldTunnel(row))
         }
         return holding
+    }
+}
+
+extension Holding.Terms {
+    init(_ terms: AccountTerms) {
+        self.init(
+            terms.effective, isServed: terms.state.isServed, ownDomains: terms.plan.ownDomains)
     }
 }
 

@@ -11,6 +11,10 @@ extension Transaction {
                 SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR NOT a.served AS suspended,
                     p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
                     p.session, array_to_string(p.revoked_keys, ' ') AS revoked_keys,
+                    array_to_string(ARRAY(
+                        SELECT d.hostname FROM domains d
+                        WHERE d.tunnel_id = t.id AND d.state = 'proven' AND plans.own_domains ORDER BY d.seq
+                    ), ' ') AS own_hostnames,
                     plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
                     plans.throttled_bytes_per_s, a.throttled,
                     x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
@@ -32,6 +36,10 @@ extension Transaction {
                 SELECT t.id, t.account_id, t.hostname, t.state = 'suspended' OR NOT a.served AS suspended,
                     p.owner_relay_id, p.standby_relay_id, p.previous_relay_id, coalesce(p.generation, 0) AS generation,
                     p.session, array_to_string(p.revoked_keys, ' ') AS revoked_keys,
+                    array_to_string(ARRAY(
+                        SELECT d.hostname FROM domains d
+                        WHERE d.tunnel_id = t.id AND d.state = 'proven' AND plans.own_domains ORDER BY d.seq
+                    ), ' ') AS own_hostnames,
                     plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
                     plans.throttled_bytes_per_s, a.throttled,
                     x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
@@ -54,7 +62,7 @@ extension Transaction {
             let revokedKeys: String? = try row["revoked_keys"]
             found.append(
                 Assignment(
-                    tunnel: try row["id"], account: try row["account_id"], hostnames: [try row["hostname"]],
+                    tunnel: try row["id"], account: try row["account_id"], hostnames: try hostnames(row),
                     owner: owner, standby: try row["standby_relay_id"],
                     previousOwner: try row["previous_relay_id"], generation: try row["generation"],
                     session: try row["session"], limits: try Limits(effective: row),
@@ -63,6 +71,12 @@ extension Transaction {
                     revokedKeys: (revokedKeys ?? "").split(separator: " ").map { String($0) }))
         }
         return found
+    }
+
+    /// Every name that leads to a tunnel, its own first, from the columns `hostname` and `own_hostnames`.
+    static func hostnames(_ row: Row) throws(PostgresError) -> [String] {
+        let own: String = try row["own_hostnames"]
+        return [try row["hostname"]] + own.split(separator: " ").map { String($0) }
     }
 
     mutating func relays(inRegion region: String) throws(PostgresError) -> [RelayInfo] {

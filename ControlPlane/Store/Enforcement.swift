@@ -8,10 +8,14 @@ struct HeldTunnel: Sendable {
     var id: TunnelID
     var region: String
     var suspension: Suspension?
+    /// Whether own domains of it are proven.
+    var hasDomains: Bool
 
+    /// From the columns id, region_id, suspended_reason and has_domains.
     init(_ row: Row) throws(PostgresError) {
         id = try row["id"]
         region = try row["region_id"]
+        hasDomains = try row["has_domains"]
         suspension = try (row["suspended_reason"] as String?).map { reason throws(PostgresError) in
             guard let suspension = Suspension(rawValue: reason) else {
                 throw .unexpectedValue("a tunnel's suspension is unknown")
@@ -27,10 +31,12 @@ struct Holding: Sendable {
     struct Terms: Sendable {
         var plan: Plan
         var isServed: Bool
+        var ownDomains: Bool
 
-        init(_ plan: Plan, isServed: Bool) {
+        init(_ plan: Plan, isServed: Bool, ownDomains: Bool) {
             self.plan = plan
             self.isServed = isServed
+            self.ownDomains = ownDomains
         }
     }
 
@@ -62,7 +68,9 @@ extension Transaction {
             let allChange =
                 holding.before.plan.limits != holding.after.plan.limits
                 || holding.before.isServed != holding.after.isServed
-            for tunnel in holding.tunnels where allChange || moved.contains(tunnel.id) {
+            let namesChange = holding.before.ownDomains != holding.after.ownDomains
+            for tunnel in holding.tunnels
+            where allChange || moved.contains(tunnel.id) || (namesChange && tunnel.hasDomains) {
                 touched[tunnel.region, default: []].append(tunnel.id)
             }
         }

@@ -65,6 +65,7 @@ extension Store {
             if let told = try tx.announce(place.region, rev, upserts: [tunnel]).first {
                 if told.state == .suspended { throw StoreError.suspended }
                 place.limits = told.limits
+                place.hostnames = told.hostnames
             }
             return place.view((generation, relay))
         }
@@ -74,12 +75,12 @@ extension Store {
 /// What does not change while a tunnel is placed.
 private struct Place {
     var region: String
-    var hostname: String
+    var hostnames: [String]
     var limits: Limits
 
     func view(_ placement: (generation: Int, relay: RelayInfo)) -> PlacementView {
         PlacementView(
-            generation: placement.generation, region: region, hostnames: [hostname], limits: limits,
+            generation: placement.generation, region: region, hostnames: hostnames, limits: limits,
             relay: placement.relay)
     }
 }
@@ -93,6 +94,10 @@ extension Transaction {
             let row = try query(
                 """
                 SELECT t.region_id, t.hostname, t.state = 'suspended' OR NOT a.served AS suspended,
+                    array_to_string(ARRAY(
+                        SELECT d.hostname FROM domains d
+                        WHERE d.tunnel_id = t.id AND d.state = 'proven' AND plans.own_domains ORDER BY d.seq
+                    ), ' ') AS own_hostnames,
                     plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
                     plans.throttled_bytes_per_s, a.throttled,
                     x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
@@ -109,7 +114,8 @@ extension Transaction {
         else { return nil }
         if try row["suspended"] { throw StoreError.suspended }
         return Place(
-            region: try row["region_id"], hostname: try row["hostname"], limits: try Limits(effective: row))
+            region: try row["region_id"], hostnames: try Self.hostnames(row),
+            limits: try Limits(effective: row))
     }
 
     /// The placement that this session has and can keep.

@@ -88,8 +88,9 @@ extension Store {
             try tx.write(after)
             if before.plan.maxTunnels != after.plan.maxTunnels || before.plan.limits != after.plan.limits
                 || before.throttled_bytes_per_s != after.throttled_bytes_per_s
+                || before.ownDomains != after.ownDomains
             {
-                try tx.enforce(tx.holdings(before: before.plan, after: after.plan), actor: actor)
+                try tx.enforce(tx.holdings(before: before, after: after), actor: actor)
             }
             try tx.audit(
                 "plan.update", actor: actor, account: nil, subject: id, before: before.json,
@@ -120,11 +121,12 @@ extension Transaction {
 
     /// What every account of a plan has, with its terms before and after the plan changed. The plan's row is locked:
     /// nobody joins it, leaves it, makes or deletes a tunnel under it meanwhile.
-    fileprivate mutating func holdings(before: Plan, after: Plan) throws(PostgresError) -> [Holding] {
+    fileprivate mutating func holdings(before: PlanView, after: PlanView) throws(PostgresError) -> [Holding] {
         var holdings: [Holding] = []
         for row in try query(
             """
             SELECT t.account_id, t.id, t.region_id, t.suspended_reason, a.served, a.throttled,
+                EXISTS (SELECT 1 FROM domains d WHERE d.tunnel_id = t.id AND d.state = 'proven') AS has_domains,
                 x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
                 x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s
             FROM accounts a
@@ -132,19 +134,20 @@ extension Transaction {
             LEFT JOIN account_limits x ON x.account_id = a.id
             WHERE a.plan_id = $1
             ORDER BY t.account_id, t.seq
-            """, after.id)
+            """, after.plan.id)
         {
             let account: AccountID = try row["account_id"]
             if holdings.last?.account != account {
                 let exception = try AccountException(row)
                 let isServed: Bool = try row["served"]
                 let isThrottled: Bool = try row["throttled"]
+                func terms(_ view: PlanView) -> Holding.Terms {
+                    .init(
+                        view.plan.with(exception, isThrottled: isThrottled), isServed: isServed,
+                        ownDomains: view.ownDomains)
+                }
                 holdings.append(
-                    Holding(
-                        account: account,
-                        before: .init(before.with(exception, isThrottled: isThrottled), isServed: isServed),
-                        after: .init(after.with(exception, isThrottled: isThrottled), isServed: isServed),
-                        tunnels: []))
+                    Holding(account: account, before: terms(before), after: terms(after), tunnels: []))
             }
             holdings[holdings.count - 1].tunnels.append(try HeldTunnel(row))
         }

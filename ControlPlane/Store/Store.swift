@@ -52,6 +52,12 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     /// This key waits to sign already.
     case rotationUnderWay(kid: String)
     case tooManySigningKeys
+    /// The account has attached this name to the tunnel of the second one already.
+    case domainAttached(String, to: String)
+    /// Another account has proven this name.
+    case domainTaken(String)
+    /// A tunnel has no more of its customer's names than this.
+    case tooManyDomains(Int)
     /// Another process leads by now.
     case leaseLost
     /// A fault of ours.
@@ -76,6 +82,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
             "your plan allows \(count) tunnel\(count == 1 ? "" : "s"): delete one or take a larger plan"
         case .plan(.chosenName):
             "your plan has generated names only: leave the name out or take a larger plan"
+        case .plan(.ownDomain):
+            "your plan has no own domains: take a larger plan"
         case .suspended: "the account or tunnel is suspended: see your bill or ask support"
         case .sessionReplaced: "another agent session has taken this tunnel over, and the newest one wins"
         case .noRelay(let region): "no relay of region \(region) is ready: try again in a moment"
@@ -83,6 +91,12 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .priceTaken: "another plan is sold by this Stripe price"
         case .rotationUnderWay(let kid): "a rotation is under way: the key \(kid) is published and will sign"
         case .tooManySigningKeys: "there are too many retired signing keys: remove some first"
+        case .domainAttached(let name, let hostname):
+            "you have attached \(name) to \(hostname) already: detach it there first"
+        case .domainTaken(let name):
+            "another account has proven \(name): it must detach the name first"
+        case .tooManyDomains(let count):
+            "a tunnel takes at most \(count) own names: detach one first"
         case .leaseLost: "another process leads"
         case .database(let error): error.description
         }

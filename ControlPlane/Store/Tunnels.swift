@@ -134,7 +134,7 @@ extension Store {
         }
     }
 
-    /// Everybody's tunnels, oldest first; with a hostname only that one.
+    /// Everybody's tunnels, oldest first; with a hostname, its own or the customer's proven one, only that one.
     public func allTunnels(_ page: Page, hostname: String? = nil) async throws(StoreError) -> Listing<
         TunnelView
     > {
@@ -152,7 +152,8 @@ extension Store {
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
                 LEFT JOIN placements p ON p.tunnel_id = t.id
-                WHERE t.seq > $1 AND ($3::text IS NULL OR t.hostname = lower($3))
+                WHERE t.seq > $1 AND ($3::text IS NULL OR t.hostname = lower($3)
+                    OR t.id = (SELECT d.tunnel_id FROM domains d WHERE d.hostname = lower($3) AND d.state = 'proven'))
                 ORDER BY t.seq LIMIT $2
                 """, page.after ?? 0, page.limit + 1, hostname
             ).map { row in (place: try row["seq"] as Int, item: try TunnelView(row)) }
@@ -169,7 +170,7 @@ extension Store {
             guard let terms = try tx.lockedTerms(of: account),
                 let row = try tx.query(
                     """
-                    SELECT id, region_id, hostname, suspended_reason FROM tunnels
+                    SELECT id, region_id, hostname, suspended_reason, false AS has_domains FROM tunnels
                     WHERE id = $1 AND account_id = $2 FOR UPDATE
                     """, id, account
                 ).first

@@ -59,6 +59,12 @@ final class Routes: Sendable {
             guard let tunnel = state.linkByHostname[hostname], let local = state.links[tunnel] else {
                 return .unknown
             }
+            // The tunnel's assignment is here and does not have the name any more.
+            if let assignment = state.region?.assignments[tunnel],
+                assignment.generation >= local.ticket.generation
+            {
+                return .unknown
+            }
             let isLate = now.since(local.since) >= Self.provisionalAfter
             return isLate ? .here(tunnel: tunnel, local.ticket.limits) : .soon
         }

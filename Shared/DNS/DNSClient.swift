@@ -24,11 +24,16 @@ public struct DNSClient: TXTResolver {
         guard room.enter() else { return .unavailable("too many look-ups at once") }
         defer { room.leave() }
         let servers = servers
-        return await withCheckedContinuation { continuation in
-            let waiting = Waiting(continuation)
-            mailbox.post { loop in
-                Flight(name, servers: servers, loop: loop) { waiting.resume($0) }.start()
+        let waiting = Waiting()
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                guard waiting.wait(continuation) else { return }
+                mailbox.post { [caller = Caller(waiting)] loop in
+                    Flight(name, servers: servers, loop: loop) { caller.waiting.resume($0) }.start()
+                }
             }
+        } onCancel: {
+            waiting.resume(.unavailable("the program ends"))
         }
     }
 }
@@ -51,15 +56,43 @@ private final class Room: Sendable {
     func leave() { count.withLock { $0 -= 1 } }
 }
 
-/// Resumes whoever waits, also when the loop ended and dropped the question.
+/// Resumes whoever waits, once: with the answer, or when the task was cancelled.
 private final class Waiting: Sendable {
-    private let continuation: Mutex<CheckedContinuation<TXTAnswer, Never>?>
+    private enum State {
+        case idle
+        case waiting(CheckedContinuation<TXTAnswer, Never>)
+        case done(TXTAnswer)
+    }
 
-    init(_ continuation: CheckedContinuation<TXTAnswer, Never>) { self.continuation = Mutex(continuation) }
+    private let state = Mutex(State.idle)
 
-    deinit { resume(.unavailable("the program ends")) }
+    /// False when the answer came before, and was given.
+    func wait(_ continuation: CheckedContinuation<TXTAnswer, Never>) -> Bool {
+        let early = state.withLock { state -> TXTAnswer? in
+            if case .done(let answer) = state { return answer }
+            state = .waiting(continuation)
+            return nil
+        }
+        if let early { continuation.resume(returning: early) }
+        return early == nil
+    }
 
-    func resume(_ answer: TXTAnswer) { continuation.withLock { $0.take() }?.resume(returning: answer) }
+    func resume(_ answer: TXTAnswer) {
+        let continuation = state.withLock { state -> CheckedContinuation<TXTAnswer, Never>? in
+            defer { if case .done = state {} else { state = .done(answer) } }
+            return if case .waiting(let continuation) = state { continuation } else { nil }
+        }
+        continuation?.resume(returning: answer)
+    }
+}
+
+/// Held by the loop: when it ends and drops the question, whoever waits is told.
+private final class Caller: Sendable {
+    let waiting: Waiting
+
+    init(_ waiting: Waiting) { self.waiting = waiting }
+
+    deinit { waiting.resume(.unavailable("the program ends")) }
 }
 
 /// One look-up on its loop, from question to question.

@@ -1,5 +1,6 @@
 import Core
 import Crypto
+import DNS
 import Domain
 import HTTP
 import IO
@@ -30,8 +31,16 @@ struct Fixture: Sendable {
     /// A busy machine may take its time, except where a test is about that.
     static let patient = PostgresTimeouts(connect: .seconds(30), work: .seconds(30))
 
+    /// Where own domains are proven when a test is not about them.
+    struct NoNameServer: TXTResolver {
+        func txt(_ name: String) async -> TXTAnswer { .unavailable("there is no name server here") }
+    }
+
     /// With a `box` the signing keys are in the database.
-    init(url: String? = nil, timeouts: PostgresTimeouts = patient, box: SecretBox? = nil) async throws {
+    init(
+        url: String? = nil, timeouts: PostgresTimeouts = patient, box: SecretBox? = nil,
+        names: any TXTResolver = NoNameServer()
+    ) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
         key = try SigningKey.generate()
         let start = Instant.now()
@@ -46,7 +55,8 @@ struct Fixture: Sendable {
             settings: APISettings(
                 baseDomain: Self.baseDomain, operatorKey: Self.operatorKey,
                 metricsToken: Self.metricsToken, trustedProxies: proxies),
-            keys: keys, store: store, loads: loads, watch: watch, metrics: Metrics())
+            keys: keys, store: store, loads: loads, watch: watch,
+            domains: DomainChecker(store: store, resolver: names), metrics: Metrics())
         try await store.ensureRegion("eu", name: "Europe")
         try await store.ensureRegion("us", name: "US East")
     }

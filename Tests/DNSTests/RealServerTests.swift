@@ -127,6 +127,28 @@ struct RealServerTests {
         #expect(await client.client.txt("_minecart.one.example.test") == .records(["minecart-verify=abc"]))
     }
 
+    @Test func whoIsCancelledDoesNotWaitForTheAnswer() async throws {
+        let silent = try SilentServer()
+        let thread = try LoopThread.start(name: "dns-test")
+        defer {
+            thread.stop()
+            thread.join()
+        }
+        let address = try #require(SocketAddress("127.0.0.1:\(silent.port)"))
+        let client = DNSClient(servers: [address], on: thread.mailbox)
+        let task = Task { await client.txt("_minecart.one.example.test") }
+        try silent.waitForQuestion()
+        task.cancel()
+        #expect(await task.value == .unavailable("the program ends"))
+        // One that is cancelled before it asks ends as well.
+        let late = Task {
+            while !Task.isCancelled { await Task.yield() }
+            return await client.txt("_minecart.one.example.test")
+        }
+        late.cancel()
+        #expect(await late.value == .unavailable("the program ends"))
+    }
+
     @Test func whoWaitsIsTurnedAwayWhenTheLoopEnds() async throws {
         let silent = try SilentServer()
         let thread = try LoopThread.start(name: "dns-test")

@@ -23,7 +23,7 @@ import Testing
             ("-a.example.com", .label), ("a-.example.com", .label), ("example.com..", .label),
             ("com", .single),
             ("localhost", .single), ("pc.local", .topLevel), ("my.localhost", .topLevel),
-            ("example.x", .topLevel),
+            ("example.x", .topLevel), ("example.4u", .topLevel),
             ("7.0.0.10.in-addr.arpa", .topLevel), ("dvv.one", .ours(baseDomain: "dvv.one")),
             ("castle.eu.DVV.one.", .ours(baseDomain: "dvv.one")),
         ] as [(String, OwnHostname.Problem)])

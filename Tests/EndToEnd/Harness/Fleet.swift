@@ -20,6 +20,8 @@ final class Fleet: Sendable {
     let redis: PrivateRedis
     let controlPort: Int
     private let databaseURL: String
+    /// What proofs of own domains are looked up at.
+    private let nameServer: PrivateNameServer?
     private let state: Mutex<State>
     /// Removes the folder when this process ends, however it ends.
     private let folderKeeper: ChildProcess
@@ -46,7 +48,10 @@ final class Fleet: Sendable {
     static let baseDomain = "play.test"
 
     /// Without `postgres` the database is one on the server that all tests share.
-    init(relays: [String] = ["eu"], postgres: PrivatePostgres? = nil) async throws {
+    init(
+        relays: [String] = ["eu"], postgres: PrivatePostgres? = nil, nameServer: PrivateNameServer? = nil
+    ) async throws {
+        self.nameServer = nameServer
         folder = try Files.temporaryFolder("fleet")
         folderKeeper = try ChildProcess(
             command: "sleep infinity", endSignal: "TERM", log: "/dev/null", remove: folder)
@@ -102,6 +107,7 @@ final class Fleet: Sendable {
             "BASE_DOMAIN": Self.baseDomain, "SIGNING_KEY": secrets.signingKey,
             "OPERATOR_KEY": secrets.operatorKey, "MIGRATIONS_DIR": Files.root + "/migrations",
             "MAIL_LOG": folder + "/mail.log", "LOG_LEVEL": "debug",
+            "DNS_SERVERS": nameServer?.address ?? "127.0.0.1:9",
         ]
     }
 

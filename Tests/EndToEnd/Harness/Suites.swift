@@ -17,9 +17,11 @@ import Testing
 /// Promises about parts that fail. Each has a fleet of its own, one at a time.
 @Suite(.serialized, .ownThreads) struct Broken {
     func withFleet(
-        relays: [String] = ["eu"], postgres: PrivatePostgres? = nil, _ body: (Fleet) async throws -> Void
+        relays: [String] = ["eu"], postgres: PrivatePostgres? = nil, nameServer: PrivateNameServer? = nil,
+        _ body: (Fleet) async throws -> Void
     ) async throws {
-        try await telling(try await Fleet(relays: relays, postgres: postgres), body)
+        try await telling(
+            try await Fleet(relays: relays, postgres: postgres, nameServer: nameServer), body)
     }
 }
 
