@@ -34,10 +34,13 @@ private final class Names: Sendable {
     /// Sets the TXT records of `_minecart.LABEL` and waits until the server tells of them.
     func set(_ label: String, _ values: [String]) async throws {
         let lines = values.map { "_minecart.\(label) TXT \"\($0)\"" }
-        try server.replace(Self.zone, lines.joined(separator: "\n"))
         let wanted = values.isEmpty ? nil : Set(values)
+        var looks = 0
         try await eventually("the zone is loaded") {
-            switch await client.txt("_minecart.\(label).\(Self.zone)") {
+            // Told again now and then: a server that is loading may miss it.
+            if looks % 50 == 0 { try server.replace(Self.zone, lines.joined(separator: "\n")) }
+            looks += 1
+            return switch await client.txt("_minecart.\(label).\(Self.zone)") {
             case .records(let found): Set(found) == wanted
             case .none: wanted == nil
             case .unavailable: false
@@ -272,16 +275,13 @@ struct DomainRouteTests {
         #expect(list.status == 404)
     }
 
-    @Test func checksAreLimited() async throws {
+    @Test func checksHaveALimitOfTheirOwn() async throws {
         let fixture = try await Fixture()
         let account = try await fixture.account(plan: "plus")
         let tunnel = try await fixture.tunnel(account)
         let made = try await fixture.attach("a.customer.example", tunnel, account)
-        let path = "/v1/tunnels/\(tunnel)/domains/\(try made.text("id"))/check"
-        var statuses: Set<Int> = []
-        for _ in 0..<10 * RateLimit.domainChecks.quota where !statuses.contains(429) {
-            statuses.insert(try await fixture.call("POST", path, as: account.apiKey).status)
-        }
-        #expect(statuses == [200, 429])
+        let answer = try await fixture.call(
+            "POST", "/v1/tunnels/\(tunnel)/domains/\(try made.text("id"))/check", as: account.apiKey)
+        #expect(answer.headers["ratelimit-policy"]?.contains("\"domain-checks\";q=30;w=60") == true)
     }
 }

@@ -37,8 +37,8 @@ extension Broken {
             try #require(try Player.kick(port: tunnel.port, name).contains(name))
 
             // The control plane looks by itself, but somebody who waits need not.
-            try names.replace(zone, "_minecart.play TXT \"\(value)\"")
             try eventually("the name is proven") {
+                try names.replace(zone, "_minecart.play TXT \"\(value)\"")
                 let shown = try fleet.call("GET", "\(domains)/\(domain)", key: account.key, expect: 200)
                 if shown["served"] == true { return true }
                 usleep(2_000_000)
