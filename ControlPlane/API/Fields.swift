@@ -152,6 +152,34 @@ struct Fields {
         return Set(words)
     }
 
+    /// One word of an enumeration, or of a part of it.
+    mutating func word<Word: CaseIterable & RawRepresentable<String>>(
+        _ name: String, of type: Word.Type, among words: [Word]? = nil
+    ) -> Word? {
+        let text = text(name, length: 1...64)
+        if let word = optionalWord(text, among: words ?? Array(type.allCases)) { return word }
+        if !text.isEmpty { rejectWord(name, words ?? Array(type.allCases)) }
+        return nil
+    }
+
+    /// The same for a member that need not be there.
+    mutating func optionalWord<Word: CaseIterable & RawRepresentable<String>>(
+        _ name: String, of type: Word.Type
+    ) -> Word? {
+        guard let text = optionalText(name, length: 1...64) else { return nil }
+        if let word = optionalWord(text, among: Array(type.allCases)) { return word }
+        rejectWord(name, Array(type.allCases))
+        return nil
+    }
+
+    private func optionalWord<Word: RawRepresentable<String>>(_ text: String, among words: [Word]) -> Word? {
+        words.first { $0.rawValue == text }
+    }
+
+    private mutating func rejectWord<Word: RawRepresentable<String>>(_ name: String, _ words: [Word]) {
+        reject(name, "must be one of \(words.map(\.rawValue).joined(separator: ", "))")
+    }
+
     private static func choices<Word: CaseIterable & RawRepresentable<String>>(of type: Word.Type) -> String {
         type.allCases.map(\.rawValue).joined(separator: ", ")
     }
@@ -222,6 +250,24 @@ extension Fields {
             return Page(limit: limit)
         }
         return page
+    }
+
+    /// An identifier of ours.
+    mutating func id<Kind: IdentifierKind>(_ name: String) -> Identifier<Kind>? {
+        let text = text(name, length: 1...64)
+        return text.isEmpty ? nil : identifier(name, text)
+    }
+
+    mutating func optionalID<Kind: IdentifierKind>(_ name: String) -> Identifier<Kind>? {
+        optionalText(name, length: 1...64).flatMap { identifier(name, $0) }
+    }
+
+    private mutating func identifier<Kind: IdentifierKind>(_ name: String, _ text: String) -> Identifier<
+        Kind
+    >? {
+        if let id = Identifier<Kind>(text) { return id }
+        reject(name, "must be an identifier that begins with \(Kind.prefix)_")
+        return nil
     }
 
     /// An address in the plain form; whether it exists is for the mail server to say.

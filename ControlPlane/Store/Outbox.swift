@@ -149,6 +149,7 @@ extension Store {
             try tx.query("DELETE FROM outbox WHERE created_at < now() - interval '1 hour'")
             try tx.query("DELETE FROM usage_reports WHERE received_at < now() - interval '14 days'")
             try tx.query("DELETE FROM sessions WHERE expires_at < now()")
+            try tx.query("DELETE FROM invitations WHERE expires_at < now() - interval '30 days'")
             try tx.query("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
         }
     }

@@ -47,6 +47,10 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     /// No relay of the region takes placements.
     case noRelay(region: String)
     case emailTaken
+    /// Of members, invitations and their keys.
+    case membership(Membership.Refusal)
+    /// Nobody has the invited address yet.
+    case passwordNeeded
     /// Another plan is sold by this Stripe price.
     case priceTaken
     /// This key waits to sign already.
@@ -87,6 +91,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .suspended: "the account or tunnel is suspended: see your bill or ask support"
         case .sessionReplaced: "another agent session has taken this tunnel over, and the newest one wins"
         case .noRelay(let region): "no relay of region \(region) is ready: try again in a moment"
+        case .membership(let refusal): refusal.description
+        case .passwordNeeded: "nobody has this address yet: choose a password"
         case .emailTaken: "there is a user with this e-mail address"
         case .priceTaken: "another plan is sold by this Stripe price"
         case .rotationUnderWay(let kid): "a rotation is under way: the key \(kid) is published and will sign"
@@ -100,5 +106,11 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .leaseLost: "another process leads"
         case .database(let error): error.description
         }
+    }
+
+    static func refusing(
+        _ check: () throws(Membership.Refusal) -> Void
+    ) throws(StoreError) {
+        do { try check() } catch { throw .membership(error) }
     }
 }
