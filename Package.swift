@@ -96,7 +96,7 @@ let package = Package(
                 "Store",
                 "Reconcilers", "API", "Support",
             ]),
-        suite("AppTests", ["API", "Core", "Crypto", "IO", "Reconcilers", "App"]),
+        suite("AppTests", ["API", "Core", "Crypto", "Domain", "IO", "Reconcilers", "App"]),
         suite(
             "RelayTests",
             ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux", "Support"]),

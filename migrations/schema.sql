@@ -44,7 +44,9 @@ CREATE TABLE accounts (
     served boolean NOT NULL GENERATED ALWAYS AS (suspended_at IS NULL AND billing_state <> 'suspended') STORED,
     throttled boolean NOT NULL GENERATED ALWAYS AS (quota_throttled OR billing_state = 'throttled') STORED,
     -- What its members call it; NULL until somebody says.
-    name text CHECK (char_length(name) BETWEEN 1 AND 60)
+    name text CHECK (char_length(name) BETWEEN 1 AND 60),
+    -- Its people, keys and tunnels are gone then; the row stays for what the books and the audit log say about it.
+    deleted_at timestamptz
 );
 CREATE INDEX accounts_plan ON accounts (plan_id);
 
@@ -63,9 +65,29 @@ CREATE TABLE users (
     id text PRIMARY KEY,
     email text NOT NULL,
     password_hash text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- When the address was last shown to be this person's.
+    verified_at timestamptz
 );
 CREATE UNIQUE INDEX users_email_key ON users (lower(email));
+
+-- What the link in a mail may do, once. Stored as SHA-256 of the token.
+CREATE TABLE mail_tokens (
+    hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+    purpose text NOT NULL CHECK (purpose IN ('verify', 'reset', 'change_email')),
+    -- Whom the mail went to.
+    email text NOT NULL,
+    user_id text REFERENCES users ON DELETE CASCADE,
+    -- verify: what this sign-up chose. Nobody else's sign-up with the same address becomes good by this link.
+    password_hash text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    CONSTRAINT mail_tokens_holds_check CHECK (
+        (purpose = 'verify') = (password_hash IS NOT NULL) AND (purpose = 'verify') = (user_id IS NULL))
+);
+CREATE INDEX mail_tokens_email ON mail_tokens (lower(email), created_at);
+CREATE INDEX mail_tokens_user ON mail_tokens (user_id);
+CREATE INDEX mail_tokens_expiry ON mail_tokens (expires_at);
 
 CREATE TABLE members (
     account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
@@ -106,7 +128,13 @@ CREATE TABLE sessions (
     counter bigint NOT NULL DEFAULT 0,
     refreshed_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    -- To the minute.
+    last_used_at timestamptz NOT NULL DEFAULT now(),
+    -- Of the sign-in, then of the newest renewal.
+    address text,
+    user_agent text
 );
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_expiry ON sessions (expires_at);
@@ -300,7 +328,11 @@ CREATE TABLE mail_outbox (
     next_try_at timestamptz NOT NULL DEFAULT now(),
     problem text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    finished_at timestamptz
+    finished_at timestamptz,
+    -- A stranger may have caused it: only so many an hour go to one address.
+    unasked boolean NOT NULL DEFAULT false,
+    -- Nobody needs it after that.
+    expires_at timestamptz
 );
 CREATE INDEX mail_outbox_due ON mail_outbox (next_try_at) WHERE state = 'waiting';
 CREATE INDEX mail_outbox_recipient ON mail_outbox (lower(recipient), created_at);

@@ -11,6 +11,7 @@ enum Schemas {
         .about("One of GET /v1/regions.").named("Region")
     static let plan = Schema.text("free", 1...32).about("One of the plans.")
     static let email = Schema.text("alex@example.com", 3...254, format: "email")
+    static let password = Schema.text("correct horse battery", 1...256)
     static let newPassword = Schema.text("correct horse battery", PasswordRule.length)
     static let keyName = Schema.text("home", 1...100)
     /// The part of a hostname that a person chooses. Reserved names are refused beyond this pattern.
@@ -51,6 +52,28 @@ enum Schemas {
         "refresh_token": .text("mcr_c2lu", 1...512), "token_type": .words("Bearer"),
         "expires_in_s": .count(AccessTokens.lifetime_s), "account_id": .id(AccountID.self),
     ]).named("Session")
+
+    static let signIn = Schema.object([
+        "id": .id(SignInID.self), "account_id": .id(AccountID.self),
+        "current": .bool(true).about("The one that this request was made with."),
+        "address": .text("203.0.113.7", 1...64).orNull,
+        "user_agent": .text("curl/8.14.1", 1...200).orNull,
+        "created_at": .time, "last_used_at": .time, "expires_at": .time,
+    ]).named("SignIn")
+
+    static let person = Schema.object([
+        "id": .id(UserID.self), "email": email, "verified_at": .time.orNull, "created_at": .time,
+        "account_id": .id(AccountID.self), "role": .words(Role.self),
+    ]).named("Person")
+
+    static let export = Schema.object(
+        [
+            "exported_at": .time, "account": .anyObject(["plan": "free"]),
+            "cut": .list(of: .text("audit_log", 1...64)).about(
+                "Sections that have more rows: the newest \(Store.maxExportedRows) are there."),
+            "members": .list(of: .anyObject(["email": "alex@example.com", "role": "owner"])),
+        ], others: .each(.list(of: .anyObject()))
+    ).named("Export")
 
     static let account = Schema.object([
         "id": .id(AccountID.self), "name": accountName.orNull, "suspended": .bool(false),

@@ -47,6 +47,8 @@ struct Configuration: Sendable {
         let publicURL = settings.publicURL(default: "http://localhost:\(listenAddress?.port ?? 8080)")
         mail = settings.mail()
         nameServers = settings.nameServers()
+        let signUp = settings.signUp(mail)
+        let sendsMail = if case .none = mail { false } else { true }
         regions = settings.regions(default: Self.defaultRegions)
         settings.logLevel()
         try settings.finish()
@@ -56,7 +58,7 @@ struct Configuration: Sendable {
         self.signing = signing
         api = APISettings(
             baseDomain: baseDomain, operatorKey: operatorKey, metricsToken: metricsToken,
-            trustedProxies: proxies, publicURL: publicURL)
+            trustedProxies: proxies, publicURL: publicURL, signUp: signUp, sendsMail: sendsMail)
     }
 }
 
@@ -231,6 +233,20 @@ extension Settings {
         if let servers = DNSServers.list(text) { return servers }
         reject("DNS_SERVERS must list name servers by IP address, such as 9.9.9.9,[2620:fe::fe]:53")
         return []
+    }
+
+    /// Accounts begin by mail where mails are sent to people, else at once.
+    fileprivate mutating func signUp(_ mail: MailDelivery) -> SignUpMode {
+        let standard = if case .service = mail { SignUpMode.verified } else { SignUpMode.open }
+        guard let name = optional("SIGN_UP") else { return standard }
+        guard let mode = SignUpMode(rawValue: name) else {
+            reject("SIGN_UP is \"\(name)\": it must be verified or open")
+            return standard
+        }
+        if case .none = mail, mode == .verified {
+            reject("SIGN_UP is verified, but no mail is sent: set MAIL_PROVIDER too")
+        }
+        return mode
     }
 
     fileprivate mutating func publicURL(default standard: String) -> String {

@@ -57,7 +57,7 @@ extension Store {
                     FROM accounts a
                     JOIN plans ON plans.id = a.plan_id
                     LEFT JOIN account_limits x ON x.account_id = a.id
-                    WHERE a.id = $1
+                    WHERE a.id = $1 AND a.deleted_at IS NULL
                     """, id
                 ).first
             else { return nil }
@@ -175,7 +175,7 @@ extension Transaction {
     mutating func lockedTerms(of account: AccountID) throws(PostgresError) -> AccountTerms? {
         guard
             let row = try query(
-                "SELECT plan_id FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account
+                "SELECT plan_id FROM accounts WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE", account
             ).first
         else { return nil }
         return try lockedTerms(of: account, on: row["plan_id"])

@@ -261,6 +261,17 @@ final class Fleet: Sendable {
         return account
     }
 
+    /// The link in the newest mail to this address.
+    func mailedLink(to email: String) throws -> String {
+        try eventuallyWorks("a mail with a link goes to \(email)", within: patience) {
+            let mails = (Files.read(folder + "/mail.log") ?? "").split(separator: "\nTo: ")
+            guard let mail = mails.last(where: { $0.hasPrefix(email) }),
+                let link = mail.split(whereSeparator: \.isWhitespace).last(where: { $0.contains("#token=") })
+            else { throw Trouble("there is none") }
+            return String(link)
+        }
+    }
+
     /// Everybody who signed up, oldest first.
     var accounts: [Account] { state.withLock { $0.accounts } }
 
