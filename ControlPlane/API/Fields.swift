@@ -66,11 +66,15 @@ struct Fields {
                     : "must have at most \(length.upperBound) characters")
             return nil
         }
-        guard !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
+        guard !Self.holdsControlCharacters(text) else {
             reject(name, "must not hold control characters")
             return nil
         }
         return text
+    }
+
+    private static func holdsControlCharacters(_ text: String) -> Bool {
+        text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F }
     }
 
     mutating func integer(_ name: String, in range: ClosedRange<Int64>) -> Int64 {
@@ -123,9 +127,13 @@ struct Fields {
             return []
         }
         let texts = items.compactMap(\.stringValue)
-        guard texts.count == items.count, texts.allSatisfy({ length.contains($0.unicodeScalars.count) })
+        guard texts.count == items.count, texts.allSatisfy({ length.contains($0.unicodeScalars.count) }),
+            !texts.contains(where: Self.holdsControlCharacters)
         else {
-            reject(name, "must hold texts of \(length.lowerBound) to \(length.upperBound) characters only")
+            reject(
+                name,
+                "must hold texts of \(length.lowerBound) to \(length.upperBound) characters only, none of them a control character"
+            )
             return []
         }
         guard items.count <= maxCount else {
@@ -199,10 +207,15 @@ struct Fields {
     /// Declares a member without reading it.
     mutating func allow(_ name: String) { known.insert(name) }
 
+    /// Without a word about members that nobody asked for.
+    func finishLeniently() throws(Problem) {
+        guard errors.isEmpty else { throw Problem.invalid(errors) }
+    }
+
     func finish() throws(Problem) {
         var all = errors
         for member in members.members where !known.contains(member.name) {
-            let name = String(member.name.prefix(64))
+            let name = String(String.UnicodeScalarView(member.name.unicodeScalars.prefix(64)))
             all.append(
                 .init(
                     pointer(name),

@@ -313,16 +313,16 @@ enum Schemas {
             "type": .text("urn:minecart:problem:not-found", 1...200)
                 .about("Stable: its last part is the code to look at."),
             "title": .text("Not Found", 1...100), "status": .integer(400...599, 404),
-            "detail": .text("There is nothing here under this name for you.", 1...2000)
+            "detail": .echo("There is nothing here under this name for you.", 1...2000)
                 .about("What is wrong and what to do about it."),
         ],
         optional: [
-            "instance": .text("/v1/tunnels/tun_x", 1...16384), "request_id": .text("req_1", 1...128),
+            "instance": .echo("/v1/tunnels/tun_x", 1...16384), "request_id": .text("req_1", 1...128),
             "errors": .list(
                 of: .object([
-                    "pointer": .text("/email", 1...2000)
+                    "pointer": .echo("/email", 1...2000)
                         .about("JSON pointer into the body, or ?name for the query."),
-                    "detail": .text("is required", 1...2000),
+                    "detail": .echo("is required", 1...2000),
                 ])),
         ], others: .anything
     ).named("Problem")
