@@ -29,7 +29,7 @@ public struct AgentKeyView: Sendable, Hashable {
 extension Store {
     /// nil for a key that was never given out or is revoked.
     public func keyHolder(_ key: TypedKey) async throws(StoreError) -> KeyHolder? {
-        try await transaction { tx in
+        try await transaction(.none) { tx in
             switch key.prefix {
             case .agent:
                 guard

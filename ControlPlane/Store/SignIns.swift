@@ -62,7 +62,7 @@ extension Store {
 
     /// nil when the sign-in has ended or its user does not belong to the account any more.
     public func signedIn(_ id: SignInID) async throws(StoreError) -> SignedIn? {
-        try await transaction { tx in
+        try await transaction(.none) { tx in
             guard
                 let row = try tx.query(
                     """

@@ -8,12 +8,13 @@ import Postgres
 public struct Store: Sendable {
     let pool: Pool
     let digests = RegionDigests()
+    let placements = PlacementQueue()
 
     public init(pool: Pool) { self.pool = pool }
 
     /// Whether the database answers.
     public func ping() async throws(StoreError) {
-        try await transaction { tx in _ = try tx.query("SELECT 1") }
+        try await transaction(.none) { tx in _ = try tx.query("SELECT 1") }
     }
 
     /// One transaction, with whatever goes wrong told as a `StoreError`.
