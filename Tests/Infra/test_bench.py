@@ -22,7 +22,7 @@ class BenchTests(unittest.TestCase):
         )
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         for name in ("list", "list-jwt", "place"):
-            self.assertRegex(result.stdout, rf"(?m)^{name} +\d+ +\d+\.\d +\d+\.\d +\d+ +\d+ ")
+            self.assertRegex(result.stdout, rf"(?m)^{name} +\d+ +\d+\.\d +\d+\.\d +\d+ +\d+ +\d+ +\d+% ")
 
 
 if __name__ == "__main__":

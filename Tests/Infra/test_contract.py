@@ -124,7 +124,9 @@ class ContractTests(StackTestCase):
                 words = output.read()
                 with self.subTest(kind, seed=seed):
                     self.assertEqual(process.returncode, 0, f"schemathesis as {kind}, seed {seed}:\n{words}")
-                cases += sum(int(number) for number in re.findall(r"^ +(\d+) generated", words, re.MULTILINE))
+                generated = sum(int(number) for number in re.findall(r"^ +(\d+) generated", words, re.MULTILINE))
+                print(f"schemathesis as {kind}, seed {seed}: {generated} cases", file=sys.stderr)
+                cases += generated
             time.sleep(0.1)
         return cases
 
@@ -137,7 +139,6 @@ class ContractTests(StackTestCase):
         for seed in SEEDS:
             for kind in ALONE:
                 cases += self.run_all(seed, [kind])
-        print(f"schemathesis: {cases} cases", file=sys.stderr)
         self.assertGreaterEqual(cases, LEAST_CASES)
 
 
