@@ -4,10 +4,13 @@ Requests carry a placeholder as their credential. Here the true one takes its pl
 ended it: a session that signs itself out, a key that revokes itself, an account that is deleted.
 """
 
+import hashlib
+import hmac
 import json
 import os
 import random
 import secrets
+import time
 import urllib.error
 import urllib.request
 
@@ -20,10 +23,13 @@ OPERATOR_KEY = os.environ["CONTRACT_OPERATOR_KEY"]
 METRICS_TOKEN = os.environ["CONTRACT_METRICS_TOKEN"]
 PLACEHOLDER = "Bearer in-place-of-the-credential"
 PASSWORD = "a password of the contract test"
+WEBHOOK_SECRET = os.environ["CONTRACT_WEBHOOK_SECRET"]
+TO_BE_SIGNED = "t=0,v1=to-be-signed"
 
-# Members that name what must exist already. The document cannot list regions and plans, which are rows, nor the
-# cursors of earlier answers; so what is meant to be accepted names what there is.
-EXISTING = {"region": "eu", "plan": "free"}
+# Members that name what must exist already. The document cannot list regions and plans, which are rows, pages of this
+# installation, nor the cursors of earlier answers; so what is meant to be accepted names what there is.
+OWN_PAGE = CONTROL_URL.replace("127.0.0.1", "localhost") + "/"
+EXISTING = {"region": "eu", "plan": "free"} | dict.fromkeys(["success_url", "cancel_url", "return_url"], OWN_PAGE)
 
 
 def make_usage_possible(body):
@@ -92,6 +98,11 @@ def send_with_credential(session, request, **options):
         request.headers["X-Forwarded-For"] = str(random.randrange(1, 224)) + "".join(
             f".{random.randrange(256)}" for _ in range(3)
         )
+    if request.headers.get("Stripe-Signature") == TO_BE_SIGNED:
+        signed = f"{int(time.time())}."
+        body = request.body.encode() if isinstance(request.body, str) else request.body or b""
+        digest = hmac.new(WEBHOOK_SECRET.encode(), signed.encode() + body, hashlib.sha256).hexdigest()
+        request.headers["Stripe-Signature"] = f"t={signed[:-1]},v1={digest}"
     if request.headers.get("Authorization") != PLACEHOLDER or credential is None:
         return send(session, request, **options)
     request.headers["Authorization"] = f"Bearer {credential.value}"
@@ -114,6 +125,9 @@ def before_call(context, case, options):
         # One that came before with another body is refused, as it must be.
         if name.lower() == "idempotency-key":
             headers[name] = secrets.token_hex(16)
+        # A signature is over the bytes that are sent.
+        if name.lower() == "stripe-signature":
+            headers[name] = TO_BE_SIGNED
     query.pop("cursor", None)
     for values in (query, body if isinstance(body, dict) else {}):
         for name, value in EXISTING.items():

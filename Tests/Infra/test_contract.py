@@ -99,6 +99,7 @@ class ContractTests(StackTestCase):
                 "CONTRACT_KIND": kind,
                 "CONTRACT_OPERATOR_KEY": env["OPERATOR_KEY"],
                 "CONTRACT_METRICS_TOKEN": METRICS_TOKEN,
+                "CONTRACT_WEBHOOK_SECRET": env["STRIPE_WEBHOOK_SECRET"],
             },
         )
         self.addCleanup(self.end, process)
