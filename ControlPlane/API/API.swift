@@ -16,16 +16,20 @@ public struct APISettings: Sendable {
     public var trustedProxies: TrustedProxies
     /// Where people reach this API, without a slash at its end: what links in mails begin with.
     public var publicURL: String
+    /// What Stripe signs its events with; none takes no events.
+    public var stripeWebhookSecrets: [String]
 
     public init(
         baseDomain: String, operatorKey: String? = nil, metricsToken: String? = nil,
-        trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080"
+        trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080",
+        stripeWebhookSecrets: [String] = []
     ) {
         self.baseDomain = baseDomain
         operatorKeyHash = operatorKey.map { SHA256.hash(Array($0.utf8)) }
         metricsTokenHash = metricsToken.map { SHA256.hash(Array($0.utf8)) }
         self.trustedProxies = trustedProxies
         self.publicURL = publicURL
+        self.stripeWebhookSecrets = stripeWebhookSecrets
     }
 }
 

@@ -278,6 +278,7 @@ enum PathSchemas {
         "operator-keys": .id(OperatorKeyID.self), "signing-keys": Schemas.keyID,
         "domains": .id(DomainID.self),
         "members": .id(UserID.self), "invitations": .id(InvitationID.self),
+        "stripe-events": Schemas.stripeEventID,
     ]
 
     /// nil fails a test: the collection is to be added here.

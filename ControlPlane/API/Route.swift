@@ -102,7 +102,7 @@ public struct RouteTable: Sendable {
         SystemRoutes.all + UserRoutes.all + AgentKeyRoutes.all + APIKeyRoutes.all + TunnelRoutes.all
             + PlacementRoutes.all + RelayRoutes.all + OperatorRoutes.all + OperatorKeyRoutes.all
             + PlanRoutes.all + AccountRoutes.all + SigningKeyRoutes.all + DomainRoutes.all
-            + MemberRoutes.all + InvitationRoutes.all)
+            + MemberRoutes.all + InvitationRoutes.all + StripeRoutes.all)
 
     init(_ routes: [Route]) { self.routes = routes }
 

@@ -241,6 +241,14 @@ enum Schemas {
         "created_at": .time, "last_used_at": .time.orNull,
     ]).named("OperatorKey")
 
+    static let stripeEvent = Schema.object([
+        "id": stripeEventID, "type": .text("invoice.paid", 1...255), "customer": Schema.text("cus_1").orNull,
+        "state": .words(StripeEventState.self), "attempts": .count(1),
+        "problem": Schema.text("Stripe cannot be reached", 0...4096).orNull, "received_at": .time,
+    ]).named("StripeEvent")
+
+    static let stripeEventID = Schema.text("evt_1", 1...255)
+
     static let newOperatorKey = Schema.object([
         "id": .id(OperatorKeyID.self), "name": keyName, "role": .words(OperatorRole.self),
         "key": secret("mco_"), "created_at": .time,

@@ -14,6 +14,9 @@ public enum BillingState: String, Sendable, Hashable, CaseIterable {
 
     public var isServed: Bool { self != .suspended }
     public var isThrottled: Bool { self == .throttled }
+
+    /// The plan of those who pay nothing.
+    public static let freePlan = "free"
 }
 
 /// What an account's terms follow from.

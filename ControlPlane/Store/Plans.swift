@@ -92,6 +92,10 @@ extension Store {
             {
                 try tx.enforce(tx.holdings(before: before, after: after), actor: actor)
             }
+            if before.stripePrice != after.stripePrice || before.position != after.position {
+                let prices = [before.stripePrice, after.stripePrice].compactMap { $0 }
+                if !prices.isEmpty { try tx.redecideBuyers(of: prices) }
+            }
             try tx.audit(
                 "plan.update", actor: actor, account: nil, subject: id, before: before.json,
                 after: after.json)

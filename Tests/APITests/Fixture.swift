@@ -39,7 +39,8 @@ struct Fixture: Sendable {
     /// With a `box` the signing keys are in the database.
     init(
         url: String? = nil, timeouts: PostgresTimeouts = patient, box: SecretBox? = nil,
-        names: any TXTResolver = NoNameServer()
+        names: any TXTResolver = NoNameServer(),
+        stripeWebhookSecrets: [String] = ["whsec_old", "whsec_new"]
     ) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
         key = try SigningKey.generate()
@@ -54,7 +55,8 @@ struct Fixture: Sendable {
         api = API(
             settings: APISettings(
                 baseDomain: Self.baseDomain, operatorKey: Self.operatorKey,
-                metricsToken: Self.metricsToken, trustedProxies: proxies),
+                metricsToken: Self.metricsToken, trustedProxies: proxies,
+                stripeWebhookSecrets: stripeWebhookSecrets),
             keys: keys, store: store, loads: loads, watch: watch,
             domains: DomainChecker(store: store, resolver: names), metrics: Metrics())
         try await store.ensureRegion("eu", name: "Europe")

@@ -66,7 +66,7 @@ import Testing
                 "POST /v1/users",
                 "POST /v1/sessions", "POST /v1/sessions/refresh", "POST /v1/sessions/switch",
                 "POST /v1/invitations/lookup", "POST /v1/invitations/accept", "POST /v1/invitations/decline",
-                "GET /v1/pages/invitation",
+                "GET /v1/pages/invitation", "POST /v1/webhooks/stripe",
             ])
     }
 
