@@ -100,7 +100,7 @@ let package = Package(
         suite(
             "RelayTests",
             ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux", "Support"]),
-        suite("EndToEnd", ["Core", "Crypto", "IO", "CLinux", "Support"]),
+        suite("EndToEnd", ["Core", "Crypto", "IO", "CLinux", "Postgres", "Support"]),
         suite("Tidy", []),
         // Starts the private Postgres and Redis that the suites above talk to.
         room("Support", "Tests/Support", ["Core", "Postgres", "CLinux"]),

@@ -17,7 +17,9 @@ CREATE TABLE plans (
     max_members integer CHECK (max_members > 0),
     stripe_price text CONSTRAINT plans_stripe_price_key UNIQUE,
     -- What a throttled account has instead of its rate: 1 Mbit/s.
-    throttled_bytes_per_s bigint DEFAULT 125000 CHECK (throttled_bytes_per_s > 0)
+    throttled_bytes_per_s bigint DEFAULT 125000 CHECK (throttled_bytes_per_s > 0),
+    -- The event name of the Stripe meter that bills what goes beyond bytes_per_month; NULL when that is not sold.
+    stripe_meter text
 );
 
 INSERT INTO plans (
@@ -45,6 +47,7 @@ CREATE TABLE accounts (
     throttled boolean NOT NULL GENERATED ALWAYS AS (quota_throttled OR billing_state = 'throttled') STORED
 );
 CREATE INDEX accounts_plan ON accounts (plan_id);
+CREATE INDEX accounts_over_quota ON accounts (id) WHERE quota_throttled;
 
 -- What one account has instead of its plan's numbers: NULL is the plan's, -1 is no limit.
 CREATE TABLE account_limits (
@@ -53,7 +56,8 @@ CREATE TABLE account_limits (
     max_players integer CHECK (max_players >= -1),
     bytes_per_s bigint CHECK (bytes_per_s = -1 OR bytes_per_s > 0),
     idle_timeout_s integer CHECK (idle_timeout_s = -1 OR idle_timeout_s > 0),
-    changed_at timestamptz NOT NULL DEFAULT now()
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    bytes_per_month bigint CHECK (bytes_per_month = -1 OR bytes_per_month > 0)
 );
 
 -- Who signs in. password_hash is scrypt in its text form.
@@ -290,10 +294,12 @@ CREATE INDEX usage_reports_age ON usage_reports (received_at);
 CREATE TABLE former_tunnels (
     id text PRIMARY KEY,
     account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    -- Its place in the order of creation, as in tunnels.
+    seq bigint NOT NULL,
     hostname text NOT NULL,
     deleted_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX former_tunnels_account ON former_tunnels (account_id);
+CREATE INDEX former_tunnels_account ON former_tunnels (account_id, seq);
 
 -- hour is its beginning. No reference to tunnels: they go, what they used stays.
 CREATE TABLE usage_hours (
@@ -314,6 +320,9 @@ CREATE TABLE usage_months (
     bytes_up bigint NOT NULL CHECK (bytes_up >= 0),
     bytes_down bigint NOT NULL CHECK (bytes_down >= 0),
     player_s bigint NOT NULL CHECK (player_s >= 0),
+    -- What the owners were told of: that 80 or 100 per cent of so many bytes are used.
+    warned_percent smallint NOT NULL DEFAULT 0 CHECK (warned_percent IN (0, 80, 100)),
+    warned_bytes bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (month, account_id)
 );
 CREATE INDEX usage_months_account ON usage_months (account_id);

@@ -135,6 +135,18 @@ struct Fields {
         return texts
     }
 
+    /// One of an enumeration's words, or nothing at all.
+    mutating func optionalWord<Word: CaseIterable & RawRepresentable<String>>(
+        _ name: String, of type: Word.Type
+    ) -> Word? {
+        guard let text = optionalText(name) else { return nil }
+        guard let word = Word(rawValue: text) else {
+            reject(name, "must be one of \(Self.choices(of: type))")
+            return nil
+        }
+        return word
+    }
+
     /// A list of an enumeration's words, or nothing at all.
     mutating func words<Word: CaseIterable & RawRepresentable<String> & Hashable>(
         _ name: String, of type: Word.Type

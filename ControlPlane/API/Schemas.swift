@@ -62,7 +62,9 @@ enum Schemas {
             "chosen_names": .bool(false), "own_domains": .bool(false), "priority": .bool(false),
             "members": limit(1),
         ]),
-        "usage": .object(["tunnels": .count(1), "suspended_tunnels": .count(0)]),
+        "usage": .object([
+            "tunnels": .count(1), "suspended_tunnels": .count(0), "bytes_this_month": .count(1_500_000_000),
+        ]),
     ]).named("Account")
 
     static let agentKey = Schema.object([
@@ -97,6 +99,16 @@ enum Schemas {
         "state": .words(TunnelState.self), "suspended_reason": .text("plan", 1...64).orNull,
         "created_at": .time,
     ]).named("Tunnel")
+
+    static let usage = Schema.object([
+        "from": .time, "to": .time,
+        "tunnel": Schema.object([
+            "id": .id(TunnelID.self), "hostname": hostname, "deleted": .bool(false),
+        ]).orNull.about("null is all of the account's tunnels together."),
+        "bytes_up": Schema.count(120_000).about("From players to home servers."),
+        "bytes_down": Schema.count(4_000_000).about("From home servers to players."),
+        "player_s": Schema.count(3600).about("Seconds that players were in, summed over all of them."),
+    ]).named("Usage")
 
     static let regionEntry = Schema.object([
         "id": region, "name": .text("Europe", 1...100), "endpoints": .list(of: address),
@@ -232,7 +244,8 @@ enum Schemas {
         "players": limit(10), "bytes_per_s": limit(2_500_000), "bytes_per_month": limit(50_000_000_000),
         "idle_timeout_s": limit(1800), "chosen_names": .bool(false), "own_domains": .bool(false),
         "priority": .bool(false), "members": limit(1),
-        "stripe_price": .text("price_1ABC", 1...255).orNull, "throttled_bytes_per_s": limit(125_000),
+        "stripe_price": .text("price_1ABC", 1...255).orNull,
+        "stripe_meter": .text("minecart_bytes", 1...100).orNull, "throttled_bytes_per_s": limit(125_000),
     ]).named("Plan")
 
     /// RFC 7638: the SHA-256 of the public key.
@@ -256,6 +269,7 @@ enum Schemas {
             "max_tunnels": PlanRoutes.number(PlanRoutes.Range.tunnels, 25),
             "players": PlanRoutes.number(PlanRoutes.Range.players, 250),
             "bytes_per_s": PlanRoutes.number(PlanRoutes.Range.bytes_per_s, 62_500_000),
+            "bytes_per_month": PlanRoutes.number(PlanRoutes.Range.bytes_per_month, 5_000_000_000_000),
             "idle_timeout_s": PlanRoutes.number(PlanRoutes.Range.idle_timeout_s, 3600),
         ]
     ).named("Exception")
@@ -265,7 +279,7 @@ enum Schemas {
         "billing_state": .words(BillingState.self), "over_quota": .bool(false), "suspended": .bool(false),
         "effective": .object([
             "max_tunnels": limit(25), "players": limit(250), "bytes_per_s": limit(62_500_000),
-            "idle_timeout_s": limit(3600),
+            "bytes_per_month": limit(5_000_000_000_000), "idle_timeout_s": limit(3600),
         ]),
     ]).named("Terms")
 

@@ -45,6 +45,7 @@ enum ControlPlane {
         let reaper = RelayReaper(store: store, board: board, leadership: leadership)
         let housekeeping = Housekeeping(store: store, leadership: leadership)
         let domains = DomainChecks(store: store, checker: checker, leadership: leadership)
+        let quotas = QuotaKeeper(store: store, leadership: leadership)
         let outgoing = HTTPCaller(on: hub.mailbox)
         let mails = MailSender(
             store: store, delivery: configuration.mail, http: outgoing, metrics: metrics)
@@ -57,6 +58,7 @@ enum ControlPlane {
                 group.addTask { await publisher.run() }
                 group.addTask { await reaper.run() }
                 group.addTask { await housekeeping.run() }
+                group.addTask { await quotas.run() }
                 group.addTask { await mails.run() }
                 group.addTask { await keys.run() }
                 group.addTask { await domains.run() }

@@ -1,4 +1,5 @@
 import Core
+import Domain
 import Postgres
 import Synchronization
 import Wire
@@ -148,6 +149,9 @@ extension Store {
             try tx.check(lease)
             try tx.query("DELETE FROM outbox WHERE created_at < now() - interval '1 hour'")
             try tx.query("DELETE FROM usage_reports WHERE received_at < now() - interval '14 days'")
+            try tx.query(
+                "DELETE FROM usage_hours WHERE hour < now() - make_interval(secs => $1)",
+                UsageSpan.kept_s)
             try tx.query("DELETE FROM sessions WHERE expires_at < now()")
             try tx.query("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
         }
