@@ -71,7 +71,7 @@ let package = Package(
         room("AgentCore", "DataPlane/AgentCore", ["Core", "Wire"]),
         program("Agent", "DataPlane/Agent", ["AgentCore", "Crypto", "IO", "TLS", "HTTP", "CLinux"]),
 
-        program("BenchLoad", "infra/bench/load", ["IO", "Core", "CLinux"]),
+        program("BenchLoad", "infra/bench/load", ["HTTP", "IO", "Core", "CLinux"]),
         program("HealthzBench", "infra/bench/healthz", ["HTTP", "IO", "Core", "CLinux"]),
 
         suite("CoreTests", ["Core", "CLinux"]),

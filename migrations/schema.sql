@@ -44,7 +44,9 @@ CREATE TABLE accounts (
     -- Whether the month's volume is used up.
     quota_throttled boolean NOT NULL DEFAULT false,
     served boolean NOT NULL GENERATED ALWAYS AS (suspended_at IS NULL AND billing_state <> 'suspended') STORED,
-    throttled boolean NOT NULL GENERATED ALWAYS AS (quota_throttled OR billing_state = 'throttled') STORED
+    throttled boolean NOT NULL GENERATED ALWAYS AS (quota_throttled OR billing_state = 'throttled') STORED,
+    -- What its members call it; NULL until somebody says.
+    name text CHECK (char_length(name) BETWEEN 1 AND 60)
 );
 CREATE INDEX accounts_plan ON accounts (plan_id);
 CREATE INDEX accounts_over_quota ON accounts (id) WHERE quota_throttled;
@@ -74,9 +76,30 @@ CREATE TABLE members (
     user_id text NOT NULL REFERENCES users ON DELETE CASCADE,
     role text NOT NULL CHECK (role IN ('owner', 'admin', 'support', 'viewer')),
     created_at timestamptz NOT NULL DEFAULT now(),
+    seq bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (account_id, user_id)
 );
 CREATE INDEX members_user ON members (user_id);
+CREATE UNIQUE INDEX members_order ON members (account_id, seq);
+
+-- A row is there until the invitation is accepted, declined or withdrawn. The token stands in the last mail only.
+CREATE TABLE invitations (
+    id text PRIMARY KEY,
+    seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    email text NOT NULL,
+    role text NOT NULL CHECK (role IN ('admin', 'support', 'viewer')),
+    made_by text REFERENCES users ON DELETE CASCADE,
+    token_hash bytea NOT NULL UNIQUE CHECK (octet_length(token_hash) = 32),
+    -- How often it was mailed.
+    mails integer NOT NULL DEFAULT 1,
+    mailed_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX invitations_email ON invitations (account_id, lower(email));
+CREATE INDEX invitations_account ON invitations (account_id, seq);
+CREATE INDEX invitations_made_by ON invitations (made_by) WHERE made_by IS NOT NULL;
 
 -- One sign-in: a family of refresh tokens. Only the newest counter refreshes; refresh_key authenticates them.
 CREATE TABLE sessions (
@@ -101,9 +124,12 @@ CREATE TABLE agent_keys (
     hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
     created_at timestamptz NOT NULL DEFAULT now(),
     last_used_at timestamptz,
-    revoked_at timestamptz
+    revoked_at timestamptz,
+    -- Whose it is: it goes when that member goes. NULL for keys that nobody signed in for.
+    made_by text REFERENCES users ON DELETE SET NULL
 );
 CREATE INDEX agent_keys_account ON agent_keys (account_id, seq);
+CREATE INDEX agent_keys_made_by ON agent_keys (made_by) WHERE made_by IS NOT NULL;
 
 CREATE TABLE api_keys (
     id text PRIMARY KEY,
@@ -115,9 +141,11 @@ CREATE TABLE api_keys (
     last_used_at timestamptz,
     revoked_at timestamptz,
     -- NULL is every scope.
-    scopes text[]
+    scopes text[],
+    made_by text REFERENCES users ON DELETE SET NULL
 );
 CREATE INDEX api_keys_account ON api_keys (account_id, seq);
+CREATE INDEX api_keys_made_by ON api_keys (made_by) WHERE made_by IS NOT NULL;
 
 CREATE TABLE operator_keys (
     id text PRIMARY KEY,

@@ -91,6 +91,11 @@ public final class API: Sendable {
         return route.maxBodyBytes
     }
 
+    /// For the HTTP server: what it answers before there is a request to hand over.
+    public func refuse(_ refusal: HTTPRefusal) -> HTTPResponse {
+        respond(Problem(refusal), path: nil, RequestID.new().text)
+    }
+
     /// For the HTTP server: called on its loop, never waits there.
     public func serve(_ request: HTTPRequest, _ responder: HTTPResponder) {
         if request.path == "/healthz", request.method == "GET" {
@@ -98,7 +103,7 @@ public final class API: Sendable {
         }
         guard inFlight.current < Self.maxInFlight else {
             return responder.respond(
-                respond(.unavailable("Too many requests at once."), request, RequestID.new().text))
+                respond(.unavailable("Too many requests at once."), path: request.path, RequestID.new().text))
         }
         inFlight.add(1)
         let start = Instant.now()
@@ -118,7 +123,7 @@ public final class API: Sendable {
             let reply = try await reply(to: request, requestID)
             return respond(reply, requestID)
         } catch {
-            return respond(problem(error, request, requestID), request, requestID)
+            return respond(problem(error, request, requestID), path: request.path, requestID)
         }
     }
 
@@ -158,11 +163,11 @@ public final class API: Sendable {
         return .internalError
     }
 
-    private func respond(_ problem: Problem, _ request: HTTPRequest, _ requestID: String) -> HTTPResponse {
+    private func respond(_ problem: Problem, path: String?, _ requestID: String) -> HTTPResponse {
         var headers: HTTPHeaders = ["Content-Type": Problem.contentType]
         for (name, value) in problem.headers { headers.add(name, value) }
         Self.addCommon(&headers, requestID)
-        let body = problem.body(instance: request.path, requestID: requestID)
+        let body = problem.body(instance: path, requestID: requestID)
         return HTTPResponse(status: problem.status, headers: headers, body: body.bytes)
     }
 

@@ -9,7 +9,7 @@ enum APIKeyRoutes {
         Route(
             "POST", "/v1/api-keys", .account(.keysWrite), idempotency: .holdsSecret,
             takes: .body([:], optional: ["name": Schemas.keyName, "scopes": Schemas.scopes]),
-            gives: .created(Schemas.newAPIKey),
+            gives: .created(Schemas.newAPIKey), problems: [409: ["too-many-keys"]],
             "Makes an API key; without scopes it may do what its maker may. The key is shown once."
         ) { api, call in
             try await create(api, call)

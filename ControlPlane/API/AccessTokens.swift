@@ -26,13 +26,17 @@ struct AccessTokens: Sendable {
             ], type: Self.type, key: try keys.ring.signing)
     }
 
-    /// Whose token it is; whether the sign-in still lasts is for the database to say.
-    func verify(_ token: String, now: WallTime) async throws(StoreError) -> SignInID? {
+    /// Whose token it is and for which account; whether the sign-in still lasts, and is still for it, is for the
+    /// database to say.
+    func verify(
+        _ token: String, now: WallTime
+    ) async throws(StoreError) -> (signIn: SignInID, account: AccountID)? {
         guard
             let claims = try await claims(of: token, now: now),
-            let signIn = claims["sid"]?.stringValue.flatMap({ SignInID($0) })
+            let signIn = claims["sid"]?.stringValue.flatMap({ SignInID($0) }),
+            let account = claims["account"]?.stringValue.flatMap({ AccountID($0) })
         else { return nil }
-        return signIn
+        return (signIn, account)
     }
 
     /// A key that another control plane signs with may be news here.

@@ -9,7 +9,8 @@ enum AgentKeyRoutes {
         Route(
             "POST", "/v1/agent-keys", .account(.keysWrite), idempotency: .holdsSecret,
             takes: .body([:], optional: ["name": Schemas.keyName]), gives: .created(Schemas.newAgentKey),
-            "Makes an agent key. The key is shown once."
+            problems: [409: ["too-many-keys"]],
+            "Makes an agent key, which reads and writes tunnels: its maker may, too. The key is shown once."
         ) { api, call in
             try await create(api, call)
         },
@@ -34,6 +35,14 @@ enum AgentKeyRoutes {
         var fields = try call.body()
         let name = fields.optionalText("name", length: 1...100) ?? "agent"
         try fields.finish()
+        let excess = Scope.words(Scope.ofAgents.subtracting(call.caller.scopes))
+        guard excess.isEmpty else {
+            throw Problem.forbidden(
+                """
+                An agent key cannot do more than its maker, and you lack \(excess.joined(separator: ", ")): ask \
+                someone who has that.
+                """)
+        }
         let key = TypedKey.generate(prefix: .agent)
         let made = try await api.store.createAgentKey(
             AgentKeyID.new(), account: account, name: name, hash: key.hash, actor: call.actor)

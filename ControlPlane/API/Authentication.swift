@@ -40,10 +40,13 @@ extension API {
         }
     }
 
-    /// The database is asked each time: a sign-in that was ended and a role that was taken away count at once.
+    /// The database is asked each time: a sign-in that was ended, one that is for another account by now, and a role
+    /// that was taken away count at once.
     private func person(bearing token: String) async throws -> Caller? {
-        guard let signIn = try await tokens.verify(token, now: .now()) else { return nil }
-        return try await store.signedIn(signIn).map { .user($0) }
+        guard let (signIn, account) = try await tokens.verify(token, now: .now()),
+            let person = try await store.signedIn(signIn), person.account == account
+        else { return nil }
+        return .user(person)
     }
 
     /// A request that came through a proxy is nobody's loopback, whoever the proxy is.

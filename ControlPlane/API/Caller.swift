@@ -45,7 +45,7 @@ public enum Caller: Sendable, Hashable {
     /// What it may do in its account.
     var scopes: Set<Scope> {
         switch self {
-        case .user(let person): person.role.scopes
+        case .user(let person): person.scopes
         case .apiKey(_, _, let scopes): scopes
         case .agent: Scope.ofAgents
         case .nobody, .relay, .operator: []
@@ -111,6 +111,9 @@ public enum Access: Sendable, Hashable {
             return "This takes \(wanted); you sent another kind of credential."
         }
         if let scope, !caller.scopes.contains(scope) {
+            if case .user(let person) = caller, person.isSurplus, person.role.scopes.contains(scope) {
+                return "The account's plan has no room for you any more: its owners can take a larger one."
+            }
             return "This takes the scope \(scope.rawValue), which your \(kind.rawValue) does not have."
         }
         if case .operators(let role) = self, case .operator(_, let own) = caller, !own.includes(role) {

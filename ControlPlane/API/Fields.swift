@@ -66,11 +66,15 @@ struct Fields {
                     : "must have at most \(length.upperBound) characters")
             return nil
         }
-        guard !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
+        guard !Self.holdsControlCharacters(text) else {
             reject(name, "must not hold control characters")
             return nil
         }
         return text
+    }
+
+    private static func holdsControlCharacters(_ text: String) -> Bool {
+        text.unicodeScalars.contains { $0.value < 0x20 || $0.value == 0x7F }
     }
 
     mutating func integer(_ name: String, in range: ClosedRange<Int64>) -> Int64 {
@@ -123,9 +127,13 @@ struct Fields {
             return []
         }
         let texts = items.compactMap(\.stringValue)
-        guard texts.count == items.count, texts.allSatisfy({ length.contains($0.unicodeScalars.count) })
+        guard texts.count == items.count, texts.allSatisfy({ length.contains($0.unicodeScalars.count) }),
+            !texts.contains(where: Self.holdsControlCharacters)
         else {
-            reject(name, "must hold texts of \(length.lowerBound) to \(length.upperBound) characters only")
+            reject(
+                name,
+                "must hold texts of \(length.lowerBound) to \(length.upperBound) characters only, none of them a control character"
+            )
             return []
         }
         guard items.count <= maxCount else {
@@ -164,6 +172,34 @@ struct Fields {
         return Set(words)
     }
 
+    /// One word of an enumeration, or of a part of it.
+    mutating func word<Word: CaseIterable & RawRepresentable<String>>(
+        _ name: String, of type: Word.Type, among words: [Word]? = nil
+    ) -> Word? {
+        let text = text(name, length: 1...64)
+        if let word = optionalWord(text, among: words ?? Array(type.allCases)) { return word }
+        if !text.isEmpty { rejectWord(name, words ?? Array(type.allCases)) }
+        return nil
+    }
+
+    /// The same for a member that need not be there.
+    mutating func optionalWord<Word: CaseIterable & RawRepresentable<String>>(
+        _ name: String, of type: Word.Type
+    ) -> Word? {
+        guard let text = optionalText(name, length: 1...64) else { return nil }
+        if let word = optionalWord(text, among: Array(type.allCases)) { return word }
+        rejectWord(name, Array(type.allCases))
+        return nil
+    }
+
+    private func optionalWord<Word: RawRepresentable<String>>(_ text: String, among words: [Word]) -> Word? {
+        words.first { $0.rawValue == text }
+    }
+
+    private mutating func rejectWord<Word: RawRepresentable<String>>(_ name: String, _ words: [Word]) {
+        reject(name, "must be one of \(words.map(\.rawValue).joined(separator: ", "))")
+    }
+
     private static func choices<Word: CaseIterable & RawRepresentable<String>>(of type: Word.Type) -> String {
         type.allCases.map(\.rawValue).joined(separator: ", ")
     }
@@ -183,10 +219,15 @@ struct Fields {
     /// Declares a member without reading it.
     mutating func allow(_ name: String) { known.insert(name) }
 
+    /// Without a word about members that nobody asked for.
+    func finishLeniently() throws(Problem) {
+        guard errors.isEmpty else { throw Problem.invalid(errors) }
+    }
+
     func finish() throws(Problem) {
         var all = errors
         for member in members.members where !known.contains(member.name) {
-            let name = String(member.name.prefix(64))
+            let name = String(String.UnicodeScalarView(member.name.unicodeScalars.prefix(64)))
             all.append(
                 .init(
                     pointer(name),
@@ -234,6 +275,24 @@ extension Fields {
             return Page(limit: limit)
         }
         return page
+    }
+
+    /// An identifier of ours.
+    mutating func id<Kind: IdentifierKind>(_ name: String) -> Identifier<Kind>? {
+        let text = text(name, length: 1...64)
+        return text.isEmpty ? nil : identifier(name, text)
+    }
+
+    mutating func optionalID<Kind: IdentifierKind>(_ name: String) -> Identifier<Kind>? {
+        optionalText(name, length: 1...64).flatMap { identifier(name, $0) }
+    }
+
+    private mutating func identifier<Kind: IdentifierKind>(_ name: String, _ text: String) -> Identifier<
+        Kind
+    >? {
+        if let id = Identifier<Kind>(text) { return id }
+        reject(name, "must be an identifier that begins with \(Kind.prefix)_")
+        return nil
     }
 
     /// An address in the plain form; whether it exists is for the mail server to say.

@@ -16,7 +16,7 @@ extension API {
     /// Runs the handler unless this key was answered before.
     func once(_ route: Route, _ call: Call) async throws -> Reply {
         guard route.idempotency != .none, let given = call.request.headers["idempotency-key"] else {
-            return try await route.handler(self, call)
+            return try await run(route, call)
         }
         guard let key = Self.idempotencyKey(given) else {
             throw Problem(
@@ -39,13 +39,12 @@ extension API {
             problem.more["id"] = .string(resource)
             throw problem
         case .done(let status, let body):
-            let json = (try? JSON.parse(body)) ?? .null
-            var reply = Reply.json(status, json)
+            var reply = Reply(status: status, body: (try? JSON.parse(body)).map { .json($0) } ?? .none)
             reply.headers = [("Idempotency-Replayed", "true")]
-            return reply
+            return located(reply, route, call)
         }
         do {
-            let reply = try await route.handler(self, call)
+            let reply = try await run(route, call)
             try await store.finishIdempotent(
                 scope: scope, key: key, status: reply.status,
                 body: route.idempotency == .replayed ? reply.json?.text : nil,
@@ -55,6 +54,20 @@ extension API {
             try? await store.abandonIdempotent(scope: scope, key: key)
             throw error
         }
+    }
+
+    private func run(_ route: Route, _ call: Call) async throws -> Reply {
+        located(try await route.handler(self, call), route, call)
+    }
+
+    /// With the Location that the route promises, unless the handler gave one: the new thing's id under the path.
+    private func located(_ reply: Reply, _ route: Route, _ call: Call) -> Reply {
+        guard reply.status == 201, route.gives?.headers.contains("Location") == true,
+            !reply.headers.contains(where: { $0.0 == "Location" }), let id = reply.json?["id"]?.stringValue
+        else { return reply }
+        var reply = reply
+        reply.headers.append(("Location", "\(call.request.path)/\(id)"))
+        return reply
     }
 
     /// A quoted text (RFC 8941) or a bare one.

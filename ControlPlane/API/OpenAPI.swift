@@ -277,6 +277,7 @@ enum PathSchemas {
         "plans": Schemas.plan, "api-keys": .id(APIKeyID.self),
         "operator-keys": .id(OperatorKeyID.self), "signing-keys": Schemas.keyID,
         "domains": .id(DomainID.self),
+        "members": .id(UserID.self), "invitations": .id(InvitationID.self),
     ]
 
     /// nil fails a test: the collection is to be added here.

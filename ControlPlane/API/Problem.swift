@@ -38,16 +38,16 @@ public struct Problem: Error, Sendable, Equatable {
             && left.headers.elementsEqual(right.headers, by: ==)
     }
 
-    /// `application/problem+json`; `instance` is the path that was asked for.
-    public func body(instance: String, requestID: String) -> JSON {
+    /// `application/problem+json`; `instance` is the path that was asked for, if it could be read.
+    public func body(instance: String?, requestID: String) -> JSON {
         var object: JSONObject = [
             "type": .string(Self.type(of: code)),
             "title": .string(HTTPStatus.name(status)),
             "status": .integer(Int64(status)),
             "detail": .string(detail),
-            "instance": .string(instance),
-            "request_id": .string(requestID),
         ]
+        if let instance { object["instance"] = .string(instance) }
+        object["request_id"] = .string(requestID)
         if !errors.isEmpty {
             object["errors"] = .array(
                 errors.map { ["pointer": .string($0.pointer), "detail": .string($0.detail)] })
@@ -75,6 +75,19 @@ extension Problem {
         problem.headers = [("WWW-Authenticate", "Bearer")]
         return problem
     }()
+
+    /// What the HTTP server refuses by itself, in our words.
+    init(_ refusal: HTTPRefusal) {
+        let code =
+            Self.common[refusal.status]?.first
+            ?? HTTPStatus.name(refusal.status).lowercased().replacing(" ", with: "-")
+        let reason = refusal.reason.prefix(1).uppercased() + refusal.reason.dropFirst() + "."
+        switch refusal.status {
+        case 500: self = .internalError
+        case 503: self = .unavailable(reason)
+        default: self.init(refusal.status, code, reason)
+        }
+    }
 
     static func forbidden(_ detail: String) -> Problem { Problem(403, "forbidden", detail) }
     static func conflict(_ code: String, _ detail: String) -> Problem { Problem(409, code, detail) }

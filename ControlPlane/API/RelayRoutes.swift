@@ -144,7 +144,9 @@ enum RelayRoutes {
     }
 
     private static func load(_ api: API, _ call: Call) async throws -> Reply {
-        _ = try call.body()
+        var fields = try call.body()
+        for name in ["relay", "region", "digest"] { _ = fields.optionalText(name, length: 0...256) }
+        try fields.finishLeniently()
         guard let json = try? JSON.parse(call.request.body), let report = try? LoadReport(json: json) else {
             throw Problem(422, "invalid", "The body is no load report.")
         }

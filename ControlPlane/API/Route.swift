@@ -101,15 +101,18 @@ public struct RouteTable: Sendable {
     public static let standard = RouteTable(
         SystemRoutes.all + UserRoutes.all + AgentKeyRoutes.all + APIKeyRoutes.all + TunnelRoutes.all
             + PlacementRoutes.all + RelayRoutes.all + OperatorRoutes.all + OperatorKeyRoutes.all
-            + PlanRoutes.all + AccountRoutes.all + UsageRoutes.all + SigningKeyRoutes.all + DomainRoutes.all)
+            + PlanRoutes.all + AccountRoutes.all + SigningKeyRoutes.all + DomainRoutes.all
+            + MemberRoutes.all + InvitationRoutes.all + UsageRoutes.all)
 
     init(_ routes: [Route]) { self.routes = routes }
 
-    /// HEAD is answered by GET's route: the server leaves the body out.
+    /// HEAD is answered by GET's route: the server leaves the body out. A path that is written out in the table is
+    /// not a place for an identifier.
     func match(method: String, path: String) -> Match {
         let parts = PathPattern.split(path)
+        let isWritten = routes.contains { $0.path.description == path }
         var allowed: [String] = []
-        for route in routes {
+        for route in routes where !isWritten || route.path.description == path {
             guard let values = route.path.match(parts) else { continue }
             if route.method == method || (method == "HEAD" && route.method == "GET") {
                 return .route(route, values)

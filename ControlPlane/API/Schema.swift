@@ -52,6 +52,11 @@ public struct Schema: Sendable {
             .text(length: length, pattern: isFree ? plainText : pattern, format: format), .string(example))
     }
 
+    /// With whatever the request held, control characters too.
+    static func echo(_ example: String, _ length: ClosedRange<Int>) -> Schema {
+        Schema(.text(length: length, pattern: nil, format: nil), .string(example))
+    }
+
     /// One of ours, such as `.id(TunnelID.self)`. The pattern leaves out what 22 digits say beyond 128 bits.
     static func id<Kind: IdentifierKind>(_ kind: Identifier<Kind>.Type) -> Schema {
         let digit = "[0-9A-Za-z]"

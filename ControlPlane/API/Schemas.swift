@@ -53,7 +53,7 @@ enum Schemas {
     ]).named("Session")
 
     static let account = Schema.object([
-        "id": .id(AccountID.self), "suspended": .bool(false),
+        "id": .id(AccountID.self), "name": accountName.orNull, "suspended": .bool(false),
         "billing_state": .words(BillingState.self), "throttled": .bool(false),
         "plan": .object(["id": plan, "name": .text("Free", 1...100)]),
         "limits": .object([
@@ -63,9 +63,47 @@ enum Schemas {
             "members": limit(1),
         ]),
         "usage": .object([
-            "tunnels": .count(1), "suspended_tunnels": .count(0), "bytes_this_month": .count(1_500_000_000),
+            "tunnels": .count(1), "suspended_tunnels": .count(0), "members": .count(1),
+            "bytes_this_month": .count(1_500_000_000),
         ]),
     ]).named("Account")
+
+    static let accountName = Schema.text("Castle Crew", 1...60)
+
+    /// An account among those that a person belongs to.
+    static let membership = Schema.object([
+        "id": .id(AccountID.self), "name": accountName.orNull, "plan": plan, "role": .words(Role.self),
+        "members": .count(1), "surplus": surplus,
+        "current": .bool(true).about("Whether this sign-in is for it."),
+    ]).named("Membership")
+
+    static let member = Schema.object([
+        "id": .id(UserID.self), "email": email, "role": .words(Role.self), "surplus": surplus,
+        "joined_at": .time,
+    ]).named("Member")
+
+    private static let surplus = Schema.bool(false)
+        .about("The plan has room for fewer members: this one may only look at the account.")
+
+    static let invitation = Schema.object([
+        "id": .id(InvitationID.self), "email": email, "role": invitedRole,
+        "state": .words("pending", "expired"), "invited_by": email.orNull, "created_at": .time,
+        "expires_at": .time,
+    ]).named("Invitation")
+
+    static let invitedRole = Schema.words("admin", "support", "viewer")
+
+    static let invitationToken = Schema.text("AGVhc3RlciBlZ2cgZm9yIHRob3NlIHdobyByZWFk", 1...128)
+
+    static let receivedInvitation = Schema.object([
+        "email": email, "role": invitedRole, "account_name": accountName.orNull, "invited_by": email.orNull,
+        "expires_at": .time,
+        "needs_password": .bool(false).about("Nobody has this address yet: accepting takes a password."),
+    ]).named("ReceivedInvitation")
+
+    static let acceptedInvitation = Schema.object([
+        "account_id": .id(AccountID.self), "user_id": .id(UserID.self), "role": .words(Role.self),
+    ]).named("AcceptedInvitation")
 
     static let agentKey = Schema.object([
         "id": .id(AgentKeyID.self), "name": keyName, "created_at": .time, "last_used_at": .time.orNull,
@@ -290,16 +328,16 @@ enum Schemas {
             "type": .text("urn:minecart:problem:not-found", 1...200)
                 .about("Stable: its last part is the code to look at."),
             "title": .text("Not Found", 1...100), "status": .integer(400...599, 404),
-            "detail": .text("There is nothing here under this name for you.", 1...2000)
+            "detail": .echo("There is nothing here under this name for you.", 1...2000)
                 .about("What is wrong and what to do about it."),
         ],
         optional: [
-            "instance": .text("/v1/tunnels/tun_x", 1...16384), "request_id": .text("req_1", 1...128),
+            "instance": .echo("/v1/tunnels/tun_x", 1...16384), "request_id": .text("req_1", 1...128),
             "errors": .list(
                 of: .object([
-                    "pointer": .text("/email", 1...2000)
+                    "pointer": .echo("/email", 1...2000)
                         .about("JSON pointer into the body, or ?name for the query."),
-                    "detail": .text("is required", 1...2000),
+                    "detail": .echo("is required", 1...2000),
                 ])),
         ], others: .anything
     ).named("Problem")

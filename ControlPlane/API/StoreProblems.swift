@@ -21,6 +21,8 @@ extension Problem {
         case .suspended: self = Problem(403, "suspended", Self.sentence(error.description))
         case .sessionReplaced: self = .conflict("session-replaced", Self.sentence(error.description))
         case .noRelay: self = .unavailable(Self.sentence(error.description), retryAfter_s: 2)
+        case .membership(let refusal): self = Self.membership(refusal)
+        case .passwordNeeded: self = .invalid([.init("/password", "is required: \(error)")])
         case .emailTaken: self = .conflict("email-taken", Self.sentence(error.description))
         case .priceTaken: self = .conflict("price-taken", Self.sentence(error.description))
         case .rotationUnderWay: self = .conflict("rotation-under-way", Self.sentence(error.description))
@@ -29,6 +31,25 @@ extension Problem {
         case .domainTaken: self = .conflict("domain-taken", Self.sentence(error.description))
         case .tooManyDomains: self = .conflict("too-many-domains", Self.sentence(error.description))
         case .database: return nil
+        }
+    }
+
+    private static func membership(_ refusal: Membership.Refusal) -> Problem {
+        let detail = sentence(refusal.description)
+        switch refusal {
+        case .noMember, .beyondGranter: return .forbidden(detail)
+        case .lastOwner: return .conflict("last-owner", detail)
+        case .ownerFirst: return .conflict("is-owner", detail)
+        case .noRoom: return Problem(403, "plan-limit", detail)
+        case .alreadyMember: return .conflict("already-member", detail)
+        case .alreadyInvited: return .conflict("already-invited", detail)
+        case .tooManyInvitations: return .conflict("too-many-invitations", detail)
+        case .tooManyMails(nil): return .conflict("too-many-mails", detail)
+        case .tooManyMails(let wait_s?):
+            var problem = Problem(429, "quota-exceeded", detail)
+            problem.headers = [("Retry-After", String(wait_s))]
+            return problem
+        case .tooManyKeys: return .conflict("too-many-keys", detail)
         }
     }
 

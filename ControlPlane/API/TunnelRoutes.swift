@@ -67,9 +67,7 @@ enum TunnelRoutes {
         let tunnel = try await api.store.createTunnel(
             account: account, region: region, label: name, baseDomain: api.settings.baseDomain,
             actor: call.actor)
-        var reply = Reply.json(201, tunnel.json)
-        reply.headers = [("Location", "/v1/tunnels/\(tunnel.id)")]
-        return reply
+        return .json(201, tunnel.json)
     }
 
     private static func list(_ api: API, _ call: Call) async throws -> Reply {

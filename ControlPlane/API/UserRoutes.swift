@@ -16,9 +16,12 @@ enum UserRoutes {
         },
         Route(
             "POST", "/v1/sessions", .anyone, limit: .signIn,
-            takes: .body(["email": Schemas.email, "password": .text("correct horse battery", 1...256)]),
-            gives: .created(Schemas.session), problems: [401: ["wrong-credentials"]],
-            "Signs in with e-mail and password."
+            takes: .body(
+                ["email": Schemas.email, "password": .text("correct horse battery", 1...256)],
+                optional: ["account_id": .id(AccountID.self)]),
+            gives: .created(Schemas.session),
+            problems: [401: ["wrong-credentials"], 403: ["no-member"]],
+            "Signs in with e-mail and password; to the account that was joined first, or the one that is named."
         ) {
             api, call in
             try await signIn(api, call)
@@ -30,6 +33,16 @@ enum UserRoutes {
             "Renews a sign-in. Each refresh token is good for one use."
         ) {
             api, call in try await refresh(api, call)
+        },
+        Route(
+            "POST", "/v1/sessions/switch", .anyone, limit: .signIn,
+            takes: .body([
+                "refresh_token": .text("mcr_c2lu", 1...128), "account_id": .id(AccountID.self),
+            ]), gives: .ok(Schemas.session),
+            problems: [401: ["invalid-refresh-token"], 403: ["no-member"]],
+            "Renews a sign-in for another of the person's accounts: see GET /v1/accounts."
+        ) {
+            api, call in try await switchAccount(api, call)
         },
         Route(
             "DELETE", "/v1/sessions/current", .people(nil), gives: .nothing,
@@ -55,14 +68,19 @@ enum UserRoutes {
         var fields = try call.body()
         let email = fields.email("email")
         let password = fields.text("password", length: 1...256)
+        let wanted: AccountID? = fields.optionalID("account_id")
         try fields.finish()
         try api.signIns.check(email: email, client: call.client)
         let user = try await api.store.credentials(email: email)
-        guard try await api.passwords.verify(password, against: user?.passwordHash), let user else {
+        guard try await api.passwords.verify(password, against: user?.passwordHash), var user else {
             api.signIns.failed(email: email, client: call.client)
             throw Problem(401, "wrong-credentials", "E-mail address or password is wrong.")
         }
         api.signIns.succeeded(email: email, client: call.client)
+        if let wanted {
+            guard try await api.store.member(user.user, of: wanted) != nil else { throw noMember }
+            user.account = wanted
+        }
         let key = SecureRandom.bytes(SHA256.byteCount)
         let signIn = SignInID.new()
         try await api.store.openSession(signIn, user: user, refreshKey: key, lifetime_s: sessionLifetime_s)
@@ -74,9 +92,6 @@ enum UserRoutes {
         var fields = try call.body()
         let text = fields.text("refresh_token", length: 1...128)
         try fields.finish()
-        let refused = Problem(
-            401, "invalid-refresh-token",
-            "This refresh token is not valid any more: sign in again at /v1/sessions.")
         guard let token = RefreshToken(text) else { throw refused }
         let outcome = try await api.store.renewSession(token.signIn) { key, counter in
             guard token.isGenuine(text, key: key) else { return .refuse }
@@ -86,6 +101,34 @@ enum UserRoutes {
         return try tokens(
             api, user: session.user, account: session.account,
             RefreshToken(signIn: token.signIn, counter: session.counter), session.refreshKey, 200)
+    }
+
+    private static let refused = Problem(
+        401, "invalid-refresh-token",
+        "This refresh token is not valid any more: sign in again at /v1/sessions.")
+    private static let noMember = Problem(
+        403, "no-member", "You do not belong to this account: GET /v1/accounts lists those you belong to.")
+
+    /// By the refresh token, since an access token must not be worth a longer sign-in.
+    private static func switchAccount(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.body()
+        let text = fields.text("refresh_token", length: 1...128)
+        let account: AccountID? = fields.id("account_id")
+        try fields.finish()
+        guard let account, let token = RefreshToken(text) else { throw refused }
+        let outcome = try await api.store.switchSession(token.signIn, to: account, address: call.client) {
+            key, counter in
+            guard token.isGenuine(text, key: key) else { return .refuse }
+            return RefreshToken.decide(given: token.counter, current: counter)
+        }
+        switch outcome {
+        case .refused: throw refused
+        case .noMember: throw noMember
+        case .done(let session):
+            return try tokens(
+                api, user: session.user, account: session.account,
+                RefreshToken(signIn: token.signIn, counter: session.counter), session.refreshKey, 200)
+        }
     }
 
     private static func signOut(_ api: API, _ call: Call) async throws -> Reply {

@@ -60,7 +60,8 @@ extension AccountView {
     var json: JSON {
         let effective = terms.effective
         return [
-            "id": .string(terms.account.text), "suspended": .bool(!terms.state.isServed),
+            "id": .string(terms.account.text), "name": name.map { .string($0) } ?? .null,
+            "suspended": .bool(!terms.state.isServed),
             "billing_state": .string(terms.state.billing.rawValue),
             "throttled": .bool(terms.state.isThrottled),
             "plan": ["id": .string(terms.plan.plan.id), "name": .string(terms.plan.name)],
@@ -74,6 +75,7 @@ extension AccountView {
             ],
             "usage": [
                 "tunnels": .integer(Int64(tunnels)), "suspended_tunnels": .integer(Int64(suspendedTunnels)),
+                "members": .integer(Int64(members)),
                 "bytes_this_month": .integer(Int64(bytesThisMonth)),
             ],
         ]

@@ -34,7 +34,7 @@ struct Servers: Sendable {
                 do throws(SystemError) {
                     let server = try HTTPServer(
                         loop: loop, address: address, bodyLimit: { api.maxBodyBytes($0) },
-                        handler: { api.serve($0, $1) })
+                        refuse: { api.refuse($0) }, handler: { api.serve($0, $1) })
                     continuation.resume(returning: LoopBound(server, loop))
                 } catch {
                     continuation.resume(throwing: error)

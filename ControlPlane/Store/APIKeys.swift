@@ -34,6 +34,7 @@ extension Scope {
 
 extension Store {
     /// `scopes` are what the key may do; every scope is kept as such, so that it has later ones too.
+    /// Throws `membership` when there are too many, or when `actor` may not make one any more.
     @discardableResult
     public func createAPIKey(
         _ id: APIKeyID, account: AccountID, name: String, scopes: Set<Scope> = Scope.all, hash: [UInt8],
@@ -41,12 +42,20 @@ extension Store {
     ) async throws(StoreError) -> APIKeyView {
         let words = Scope.words(scopes)
         return try await transaction { tx in
+            let maker = try tx.keyMaker(actor, account: account, needing: scopes)
+            let existing: Int = try tx.row(
+                "SELECT count(*) AS n FROM api_keys WHERE account_id = $1 AND revoked_at IS NULL", account)[
+                    "n"]
+            guard existing < Membership.maxAPIKeys else {
+                throw StoreError.membership(.tooManyKeys(Membership.maxAPIKeys))
+            }
             let row = try tx.row(
                 """
-                INSERT INTO api_keys (id, account_id, name, hash, scopes) VALUES ($1, $2, $3, $4, $5)
+                INSERT INTO api_keys (id, account_id, name, hash, scopes, made_by)
+                VALUES ($1, $2, $3, $4, $5, $6)
                 RETURNING id, name, array_to_string(scopes, ' ') AS scopes,
                     floor(extract(epoch FROM created_at))::bigint AS created_at, NULL AS last_used_at
-                """, id, account, name, hash, scopes == Scope.all ? nil : TextArray(words))
+                """, id, account, name, hash, scopes == Scope.all ? nil : TextArray(words), maker)
             try tx.audit(
                 "api_key.create", actor: actor, account: account, subject: id.text,
                 after: ["name": .string(name), "scopes": .array(words.map { .string($0) })])

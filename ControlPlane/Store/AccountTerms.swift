@@ -37,6 +37,9 @@ public struct AccountTerms: Sendable, Hashable {
 /// What an account has and may have.
 public struct AccountView: Sendable, Hashable {
     public var terms: AccountTerms
+    /// What its members call it.
+    public var name: String?
+    public var members: Int
     public var tunnels: Int
     /// How many of them are suspended, for whatever reason.
     public var suspendedTunnels: Int
@@ -58,7 +61,8 @@ extension Store {
                         x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
                         x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s,
                         x.bytes_per_month AS own_bytes_per_month,
-                        a.suspended_at IS NOT NULL AS suspended,
+                        a.suspended_at IS NOT NULL AS suspended, a.name AS own_name,
+                        (SELECT count(*) FROM members m WHERE m.account_id = a.id) AS members,
                         (SELECT count(*) FROM tunnels t WHERE t.account_id = a.id) AS tunnels,
                         (SELECT count(*) FROM tunnels t WHERE t.account_id = a.id AND t.state = 'suspended')
                             AS suspended_tunnels
@@ -72,7 +76,7 @@ extension Store {
             let terms = try AccountTerms(id, row)
             let tunnels: Int = try row["tunnels"]
             return AccountView(
-                terms: terms, tunnels: tunnels,
+                terms: terms, name: try row["own_name"], members: try row["members"], tunnels: tunnels,
                 suspendedTunnels: terms.state.isServed ? try row["suspended_tunnels"] : tunnels,
                 bytesThisMonth: try tx.bytesUsed(by: id, in: tx.thisMonth()))
         }

@@ -29,7 +29,7 @@ public struct AgentKeyView: Sendable, Hashable {
 extension Store {
     /// nil for a key that was never given out or is revoked.
     public func keyHolder(_ key: TypedKey) async throws(StoreError) -> KeyHolder? {
-        try await transaction { tx in
+        try await transaction(.none) { tx in
             switch key.prefix {
             case .agent:
                 guard
@@ -66,29 +66,45 @@ extension Store {
                     "SELECT id FROM relay_keys WHERE hash = $1 AND revoked_at IS NULL", key.hash
                 ).first.map { .relay(try $0["id"]) }
             case .operator:
-                return try tx.query(
-                    """
-                    UPDATE operator_keys SET last_used_at = now() WHERE hash = $1 AND revoked_at IS NULL
-                    RETURNING id, role
-                    """, key.hash
-                ).first.map { row in
-                    .operator(try row["id"], OperatorRole(rawValue: try row["role"]) ?? .readOnly)
+                guard
+                    let row = try tx.query(
+                        """
+                        SELECT id, role,
+                            last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS is_news
+                        FROM operator_keys WHERE hash = $1 AND revoked_at IS NULL
+                        """, key.hash
+                    ).first
+                else { return nil }
+                let id: OperatorKeyID = try row["id"]
+                if try row["is_news"] {
+                    try tx.query("UPDATE operator_keys SET last_used_at = now() WHERE id = $1", id)
                 }
+                return .operator(id, OperatorRole(rawValue: try row["role"]) ?? .readOnly)
             }
         }
     }
 
+    /// Throws `membership` when there are too many, or when `actor` may not make one any more.
     public func createAgentKey(
         _ id: AgentKeyID, account: AccountID, name: String, hash: [UInt8], actor: Actor
     ) async throws(StoreError) -> AgentKeyView {
         try await transaction { tx in
+            let maker = try tx.keyMaker(actor, account: account, needing: Scope.ofAgents)
+            let existing: Int = try tx.row(
+                "SELECT count(*) AS n FROM agent_keys WHERE account_id = $1 AND revoked_at IS NULL", account)[
+                    "n"]
+            guard existing < Membership.maxAgentKeys else {
+                throw StoreError.membership(.tooManyKeys(Membership.maxAgentKeys))
+            }
             let row = try tx.row(
                 """
-                INSERT INTO agent_keys (id, account_id, name, hash) VALUES ($1, $2, $3, $4)
+                INSERT INTO agent_keys (id, account_id, name, hash, made_by) VALUES ($1, $2, $3, $4, $5)
                 RETURNING id, name, floor(extract(epoch FROM created_at))::bigint AS created_at,
                     NULL AS last_used_at
-                """, id, account, name, hash)
-            try tx.audit("agent_key.create", actor: actor, account: account, subject: id.text)
+                """, id, account, name, hash, maker)
+            try tx.audit(
+                "agent_key.create", actor: actor, account: account, subject: id.text,
+                after: ["name": .string(name)])
             return try AgentKeyView(row)
         }
     }
@@ -117,41 +133,7 @@ extension Store {
         _ id: AgentKeyID, account: AccountID, actor: Actor
     ) async throws(StoreError) -> Bool {
         try await transaction { tx in
-            let revoked = try tx.query(
-                """
-                UPDATE agent_keys SET revoked_at = now()
-                WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL
-                """, id, account)
-            guard revoked.affected == 1 else { return false }
-            let regions = try tx.query(
-                """
-                SELECT DISTINCT p.region_id FROM tunnels t JOIN placements p ON p.tunnel_id = t.id
-                WHERE t.account_id = $2 AND (p.agent_key_id = $1 OR $1 = ANY (p.past_keys))
-                ORDER BY p.region_id
-                """, id, account
-            ).map { try $0["region_id"] as String }
-            for region in regions {
-                let rev = try tx.nextRevision(of: region)
-                let tunnels = try tx.query(
-                    """
-                    UPDATE placements p SET revoked_keys = (ARRAY[$1::text] || p.revoked_keys)[1:16]
-                    FROM tunnels t
-                    WHERE t.id = p.tunnel_id AND t.account_id = $3 AND p.region_id = $2
-                        AND (p.agent_key_id = $1 OR $1 = ANY (p.past_keys))
-                    RETURNING p.tunnel_id
-                    """, id, region, account
-                ).map { try $0["tunnel_id"] as TunnelID }
-                try tx.query(
-                    """
-                    UPDATE placements
-                    SET generation = generation + 1, session = NULL, agent_key_id = NULL, owner_relay_id = NULL,
-                        standby_relay_id = NULL, previous_relay_id = owner_relay_id, linked_at = NULL
-                    WHERE agent_key_id = $1 AND region_id = $2
-                    """, id, region)
-                try tx.announce(region, rev, upserts: tunnels)
-            }
-            try tx.audit("agent_key.revoke", actor: actor, account: account, subject: id.text)
-            return true
+            try tx.revokeAgentKeys([id], account: account, actor: actor)
         }
     }
 

@@ -153,6 +153,7 @@ extension Store {
                 "DELETE FROM usage_hours WHERE hour < now() - make_interval(secs => $1)",
                 UsageSpan.kept_s)
             try tx.query("DELETE FROM sessions WHERE expires_at < now()")
+            try tx.query("DELETE FROM invitations WHERE expires_at < now() - interval '30 days'")
             try tx.query("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
         }
     }

@@ -13,7 +13,7 @@ extension Store {
     private static let maxEndpoints = 5
 
     public func regionIDs() async throws(StoreError) -> [String] {
-        try await transaction { tx in
+        try await transaction(.none) { tx in
             try tx.query("SELECT id FROM regions ORDER BY id").map { try $0["id"] }
         }
     }

@@ -18,13 +18,20 @@ public struct SignedIn: Sendable, Hashable {
     public var account: AccountID
     public var signIn: SignInID
     public var role: Role
+    /// Beyond what the account's plan has room for.
+    public var isSurplus: Bool
 
-    public init(user: UserID, account: AccountID, signIn: SignInID, role: Role) {
+    public init(
+        user: UserID, account: AccountID, signIn: SignInID, role: Role, isSurplus: Bool = false
+    ) {
         self.user = user
         self.account = account
         self.signIn = signIn
         self.role = role
+        self.isSurplus = isSurplus
     }
+
+    public var scopes: Set<Scope> { role.scopes(isSurplus: isSurplus) }
 }
 
 /// What to do about a refresh token.
@@ -55,19 +62,26 @@ extension Store {
 
     /// nil when the sign-in has ended or its user does not belong to the account any more.
     public func signedIn(_ id: SignInID) async throws(StoreError) -> SignedIn? {
-        try await transaction { tx in
+        try await transaction(.none) { tx in
             guard
                 let row = try tx.query(
                     """
-                    SELECT s.user_id, s.account_id, m.role
+                    SELECT s.user_id, s.account_id, m.role,
+                        CASE WHEN p.max_members IS NULL THEN false ELSE p.max_members <= (
+                            SELECT count(*) FROM members o
+                            WHERE o.account_id = m.account_id
+                                AND (o.role = 'owner', -o.seq) > (m.role = 'owner', -m.seq)) END AS surplus
                     FROM sessions s
                     JOIN members m ON m.account_id = s.account_id AND m.user_id = s.user_id
+                    JOIN accounts a ON a.id = s.account_id
+                    JOIN plans p ON p.id = a.plan_id
                     WHERE s.id = $1 AND s.expires_at > now()
                     """, id
                 ).first, let role = Role(rawValue: try row["role"])
             else { return nil }
             return SignedIn(
-                user: try row["user_id"], account: try row["account_id"], signIn: id, role: role)
+                user: try row["user_id"], account: try row["account_id"], signIn: id, role: role,
+                isSurplus: try row["surplus"])
         }
     }
 

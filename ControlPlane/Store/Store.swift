@@ -8,12 +8,13 @@ import Postgres
 public struct Store: Sendable {
     let pool: Pool
     let digests = RegionDigests()
+    let placements = PlacementQueue()
 
     public init(pool: Pool) { self.pool = pool }
 
     /// Whether the database answers.
     public func ping() async throws(StoreError) {
-        try await transaction { tx in _ = try tx.query("SELECT 1") }
+        try await transaction(.none) { tx in _ = try tx.query("SELECT 1") }
     }
 
     /// One transaction, with whatever goes wrong told as a `StoreError`.
@@ -47,6 +48,10 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     /// No relay of the region takes placements.
     case noRelay(region: String)
     case emailTaken
+    /// Of members, invitations and their keys.
+    case membership(Membership.Refusal)
+    /// Nobody has the invited address yet.
+    case passwordNeeded
     /// Another plan is sold by this Stripe price.
     case priceTaken
     /// This key waits to sign already.
@@ -87,6 +92,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .suspended: "the account or tunnel is suspended: see your bill or ask support"
         case .sessionReplaced: "another agent session has taken this tunnel over, and the newest one wins"
         case .noRelay(let region): "no relay of region \(region) is ready: try again in a moment"
+        case .membership(let refusal): refusal.description
+        case .passwordNeeded: "nobody has this address yet: choose a password"
         case .emailTaken: "there is a user with this e-mail address"
         case .priceTaken: "another plan is sold by this Stripe price"
         case .rotationUnderWay(let kid): "a rotation is under way: the key \(kid) is published and will sign"
@@ -100,5 +107,11 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .leaseLost: "another process leads"
         case .database(let error): error.description
         }
+    }
+
+    static func refusing(
+        _ check: () throws(Membership.Refusal) -> Void
+    ) throws(StoreError) {
+        do { try check() } catch { throw .membership(error) }
     }
 }

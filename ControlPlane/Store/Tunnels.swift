@@ -90,7 +90,7 @@ extension Store {
 
     /// nil when the account has no such tunnel.
     public func tunnel(_ id: TunnelID, account: AccountID) async throws(StoreError) -> TunnelView? {
-        try await transaction { tx in
+        try await transaction(.none) { tx in
             try tx.query(
                 """
                 SELECT t.id, t.account_id, t.region_id, t.label, t.hostname,
@@ -112,7 +112,7 @@ extension Store {
 
     /// The account's tunnels, oldest first.
     public func tunnels(of account: AccountID, _ page: Page) async throws(StoreError) -> Listing<TunnelView> {
-        try await transaction { tx in
+        try await transaction(.none) { tx in
             let found = try tx.query(
                 """
                 SELECT t.seq, t.id, t.account_id, t.region_id, t.label, t.hostname,
@@ -138,7 +138,7 @@ extension Store {
     public func allTunnels(_ page: Page, hostname: String? = nil) async throws(StoreError) -> Listing<
         TunnelView
     > {
-        try await transaction { tx in
+        try await transaction(.none) { tx in
             let found = try tx.query(
                 """
                 SELECT t.seq, t.id, t.account_id, t.region_id, t.label, t.hostname,

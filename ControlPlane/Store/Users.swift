@@ -73,7 +73,7 @@ extension Store {
     }
 
     /// nil when the address is taken.
-    private static func addUser(
+    static func addUser(
         _ tx: inout Transaction, _ email: String, _ passwordHash: String, plan: String
     ) throws -> (UserID, AccountID)? {
         let user = UserID.random()

@@ -71,6 +71,7 @@ public enum OperatorKeyKind: IdentifierKind { public static let prefix = "opk" }
 public enum RelayKeyKind: IdentifierKind { public static let prefix = "rlk" }
 public enum AgentSessionKind: IdentifierKind { public static let prefix = "ses" }
 public enum MailKind: IdentifierKind { public static let prefix = "mai" }
+public enum InvitationKind: IdentifierKind { public static let prefix = "inv" }
 public enum DomainKind: IdentifierKind { public static let prefix = "dom" }
 public enum RequestKind: IdentifierKind { public static let prefix = "req" }
 
@@ -87,5 +88,6 @@ public typealias RelayKeyID = Identifier<RelayKeyKind>
 public typealias AgentSessionID = Identifier<AgentSessionKind>
 /// A customer's own name for a tunnel.
 public typealias DomainID = Identifier<DomainKind>
+public typealias InvitationID = Identifier<InvitationKind>
 public typealias RequestID = Identifier<RequestKind>
 public typealias MailID = Identifier<MailKind>

@@ -40,7 +40,8 @@ public struct HTTPResponse: Sendable {
         return HTTPResponse(status: status, headers: problemHeaders, body: JSON.object(object).bytes)
     }
 
-    static func refusal(_ refusal: HTTPRefusal) -> HTTPResponse {
+    /// What a server says to a message that no handler sees, unless it was given another form for that.
+    public static func refusal(_ refusal: HTTPRefusal) -> HTTPResponse {
         .problem(refusal.status, detail: refusal.reason)
     }
 

@@ -8,10 +8,14 @@ public final class HTTPServer {
     public typealias Handler = @Sendable (HTTPRequest, HTTPResponder) -> Void
     /// The largest body in bytes that a request may have, known from its head.
     public typealias BodyLimit = @Sendable (HTTPRequestHead) -> Int
+    /// Puts into words what is answered without the handler: a message that cannot be read, is too large or too
+    /// late, a connection too many, an answer that never came.
+    public typealias Refusing = @Sendable (HTTPRefusal) -> HTTPResponse
 
     let loop: EventLoop
     let limits: HTTPServerLimits
     let bodyLimit: BodyLimit
+    let refuse: Refusing
     let handler: Handler
     private let listener: Listener
     private let accepting: Accepting
@@ -27,11 +31,13 @@ public final class HTTPServer {
     /// Port 0 takes a free port: see `localAddress`. The server lives until it is stopped or let go.
     public init(
         loop: EventLoop, address: SocketAddress, limits: HTTPServerLimits = HTTPServerLimits(),
-        bodyLimit: @escaping BodyLimit, handler: @escaping Handler
+        bodyLimit: @escaping BodyLimit, refuse: @escaping Refusing = HTTPResponse.refusal,
+        handler: @escaping Handler
     ) throws(SystemError) {
         self.loop = loop
         self.limits = limits
         self.bodyLimit = bodyLimit
+        self.refuse = refuse
         self.handler = handler
         let accepting = Accepting()
         self.accepting = accepting
@@ -59,7 +65,7 @@ public final class HTTPServer {
     private func turnAway(_ descriptor: consuming Descriptor) {
         var output: [UInt8] = []
         ResponseWriter.write(
-            .problem(503, detail: "too many connections, try again later"), toHead: false, closes: true,
+            refuse(HTTPRefusal(503, "too many connections, try again later")), toHead: false, closes: true,
             date: dateLine, into: &output)
         _ = output.withUnsafeBytes {
             CLinux.send(descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
@@ -108,7 +114,7 @@ final class HTTPServerConnection: StreamHandler {
     init(server: HTTPServer, peer: SocketAddress) {
         self.server = server
         self.peer = peer
-        state = ServerConnectionState(limits: server.limits, now: server.loop.now)
+        state = ServerConnectionState(limits: server.limits, now: server.loop.now, refuse: server.refuse)
     }
 
     func start(_ descriptor: consuming Descriptor) {

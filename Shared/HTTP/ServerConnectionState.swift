@@ -51,6 +51,8 @@ public struct ServerConnectionState: Sendable {
     }
 
     private let limits: HTTPServerLimits
+    /// The form of what is answered here and not by a handler.
+    private let refuse: HTTPServer.Refusing
     private var parser: RequestParser
     private var slots: [Slot] = []
     private var firstNumber: UInt64 = 0
@@ -67,8 +69,11 @@ public struct ServerConnectionState: Sendable {
     private var outputWaitsSince: Instant?
     private var endingSince: Instant?
 
-    public init(limits: HTTPServerLimits, now: Instant) {
+    public init(
+        limits: HTTPServerLimits, now: Instant, refuse: @escaping HTTPServer.Refusing = HTTPResponse.refusal
+    ) {
         self.limits = limits
+        self.refuse = refuse
         parser = RequestParser(limits: limits.head)
         since = now
     }
@@ -98,7 +103,7 @@ public struct ServerConnectionState: Sendable {
                 if slots.isEmpty { output.append(ResponseWriter.continueLine) } else { owesContinue = true }
             case .refused(let refusal):
                 reading = .over
-                slots.append(Slot(stage: .answered(.refusal(refusal)), toHead: false, closes: true))
+                slots.append(Slot(stage: .answered(refuse(refusal)), toHead: false, closes: true))
                 writeReady(date: date, now: now)
             case .request(let head, let body):
                 owesContinue = false
@@ -124,7 +129,7 @@ public struct ServerConnectionState: Sendable {
         switch (slots[index].stage, answer) {
         case (.waiting, .whole(let response)), (.waiting, .start(let response)):
             guard (200...599).contains(response.status) else {
-                slots[index].stage = .answered(.problem(500, detail: "the answer has no valid status"))
+                slots[index].stage = .answered(refuse(HTTPRefusal(500, "the answer has no valid status")))
                 break
             }
             guard case .start = answer else {
@@ -145,7 +150,7 @@ public struct ServerConnectionState: Sendable {
             if slots[index].writesChunks { ResponseWriter.writeLastChunk(into: &slots[index].streamed) }
             slots[index].stage = .ended
         case (.waiting, .abandon):
-            slots[index].stage = .answered(.problem(500, detail: "the request was not answered"))
+            slots[index].stage = .answered(refuse(HTTPRefusal(500, "the request was not answered")))
         case (.streaming, .abandon): end(.now, now)
         default: return
         }
@@ -198,7 +203,7 @@ public struct ServerConnectionState: Sendable {
     private mutating func refuseLate(_ reason: String, _ now: Instant, _ date: [UInt8]) {
         reading = .over
         progress = .idle
-        slots.append(Slot(stage: .answered(.refusal(HTTPRefusal(408, reason))), toHead: false, closes: true))
+        slots.append(Slot(stage: .answered(refuse(HTTPRefusal(408, reason))), toHead: false, closes: true))
         writeReady(date: date, now: now)
     }
 

@@ -10,6 +10,10 @@ public final class Pool: Sendable {
         var continuations: [PoolState.Ticket: CheckedContinuation<PoolState.Slot?, Never>] = [:]
         /// Tickets whose slot or refusal came before their continuation was stored.
         var early: [PoolState.Ticket: PoolState.Slot?] = [:]
+        /// When each ticket's patience ends, in the order of tickets, those that were served meanwhile among them.
+        var deadlines: [(ticket: PoolState.Ticket, deadline: Instant)] = []
+        /// One timer for all: a timer each would cost more than what it waits for.
+        var isWatched = false
     }
 
     private let sessions: [Session]
@@ -60,14 +64,18 @@ public final class Pool: Sendable {
     }
 
     private func acquire(by deadline: Instant) async throws(PostgresError) -> PoolState.Slot {
-        switch waiting.withLock({ $0.state.acquire() }) {
+        let (acquired, isFirst) = waiting.withLock { waiting in
+            let acquired = waiting.state.acquire()
+            guard case .wait(let ticket) = acquired else { return (acquired, false) }
+            waiting.deadlines.append((ticket, deadline))
+            defer { waiting.isWatched = true }
+            return (acquired, !waiting.isWatched)
+        }
+        if isFirst { watch(until: deadline) }
+        switch acquired {
         case .slot(let slot): return slot
         case .full: throw .unavailable("too many callers wait for a connection")
         case .wait(let ticket):
-            timers.asyncAfter(deadline: .now() + .milliseconds(deadline.since(.now()).count)) {
-                [weak self] in
-                self?.giveUp(ticket)
-            }
             let slot = await withCheckedContinuation { continuation in
                 let early = waiting.withLock { waiting -> PoolState.Slot?? in
                     if let early = waiting.early.removeValue(forKey: ticket) { return .some(early) }
@@ -88,11 +96,33 @@ public final class Pool: Sendable {
         next?.resume(returning: slot)
     }
 
-    private func giveUp(_ ticket: PoolState.Ticket) {
-        let owner = waiting.withLock { waiting in
-            waiting.state.giveUp(ticket) ? Self.hand(nil, to: ticket, &waiting) : nil
+    private func watch(until deadline: Instant) {
+        timers.asyncAfter(deadline: .now() + .milliseconds(deadline.since(.now()).count + 1)) {
+            [weak self] in
+            self?.giveUpOverdue(.now())
         }
-        owner?.resume(returning: nil)
+    }
+
+    /// Tells those whose patience is over, and looks again when the next one's is.
+    private func giveUpOverdue(_ now: Instant) {
+        let (owners, next) = waiting.withLock { waiting in
+            var owners: [CheckedContinuation<PoolState.Slot?, Never>] = []
+            var past = 0
+            for (ticket, deadline) in waiting.deadlines {
+                if waiting.state.isWaiting(ticket) {
+                    guard deadline <= now else { break }
+                    if waiting.state.giveUp(ticket), let owner = Self.hand(nil, to: ticket, &waiting) {
+                        owners.append(owner)
+                    }
+                }
+                past += 1
+            }
+            waiting.deadlines.removeFirst(past)
+            waiting.isWatched = !waiting.deadlines.isEmpty
+            return (owners, waiting.deadlines.first?.deadline)
+        }
+        for owner in owners { owner.resume(returning: nil) }
+        if let next { watch(until: next) }
     }
 
     /// Whom to resume; nil when the owner has not begun to wait yet and will find the answer.

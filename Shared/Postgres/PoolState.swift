@@ -39,6 +39,9 @@ struct PoolState {
         return waiting.removeFirst()
     }
 
+    /// Tickets are served in their order, apart from those that are given up, which are told so themselves.
+    func isWaiting(_ ticket: Ticket) -> Bool { waiting.first.map { $0 <= ticket } ?? false }
+
     /// True when the ticket was still waiting: its owner is to be told that there was no slot in time.
     mutating func giveUp(_ ticket: Ticket) -> Bool {
         guard let index = waiting.firstIndex(of: ticket) else { return false }

@@ -52,6 +52,9 @@ public struct Transaction: ~Copyable {
 
 /// How much of others' work a transaction sees.
 public enum Isolation: String, Sendable {
+    /// No transaction: each statement by itself, in one round trip. For reading, and for a change that may as well be
+    /// done twice; the closure is run again when the connection turns out to be dead.
+    case none = "NONE"
     case readCommitted = "READ COMMITTED"
     /// One point in time for all statements.
     case repeatableRead = "REPEATABLE READ"
@@ -79,6 +82,7 @@ actor Session {
         _ isolation: Isolation, timeouts: PostgresTimeouts, connectBy: Instant,
         _ body: @Sendable (inout Transaction) throws -> Result
     ) throws -> Result {
+        guard isolation != .none else { return try alone(timeouts, connectBy, body) }
         let begin =
             "BEGIN ISOLATION LEVEL \(isolation.rawValue); "
             + "SET LOCAL statement_timeout = \(timeouts.work.count); "
@@ -98,6 +102,38 @@ actor Session {
             {
                 self.connection = consume connection
             }
+            throw error
+        }
+    }
+
+    private func alone<Result: Sendable>(
+        _ timeouts: PostgresTimeouts, _ connectBy: Instant,
+        _ body: @Sendable (inout Transaction) throws -> Result
+    ) throws -> Result {
+        if let kept = connection.take(), kept.looksAlive() {
+            // No longer than BEGIN might take: whoever asks is told in that time that the server is away.
+            let deadline = max(connectBy, Instant.now() + Self.beginPatience)
+            do {
+                return try run(body, on: kept, until: deadline)
+            } catch let error as PostgresError where error.endsConnection && Instant.now() < connectBy {}
+        }
+        let fresh = try Connection.open(url, deadline: connectBy)
+        return try run(body, on: fresh, until: Instant.now() + timeouts.work)
+    }
+
+    /// Keeps the connection unless it is lost.
+    private func run<Result: Sendable>(
+        _ body: @Sendable (inout Transaction) throws -> Result, on connection: consuming Connection,
+        until deadline: Instant
+    ) throws -> Result {
+        var transaction = Transaction(connection: connection, deadline: deadline)
+        do {
+            let result = try body(&transaction)
+            self.connection = transaction.finish()
+            return result
+        } catch {
+            let used = transaction.finish()
+            if (error as? PostgresError)?.endsConnection != true { self.connection = consume used }
             throw error
         }
     }

@@ -1,4 +1,5 @@
 import Core
+import HTTP
 import Testing
 
 @testable import API
@@ -21,6 +22,14 @@ import Testing
                 PathSchemas.schema(of: parameter, in: route.path) != nil,
                 "say what {\(parameter)} of \(name) is: add the path segment before it to PathSchemas")
         }
+    }
+
+    @Test(arguments: [400, 408, 413, 414, 431, 500, 503])
+    func whatTheHTTPServerRefusesByItselfIsAProblemOfOurs(_ status: Int) async throws {
+        let response = try await Fixture().api.refuse(HTTPRefusal(status, "this is too much"))
+        #expect(response.status == status)
+        #expect(Contract.misfits(refusal: response) == [])
+        for route in RouteTable.standard.routes { #expect(route.allProblems[status] != nil, "\(route.name)") }
     }
 
     @Test func operationsAndTheirNamesAreOneToOne() {

@@ -12,7 +12,7 @@ import Testing
     }
 
     private func path(_ route: Route) -> String {
-        route.path.description.replacing("{id}", with: "tun_0000000000000000000000")
+        RouteWalker.path(route)
     }
 
     @Test func aKeyWithoutTheRoutesScopeIsToldWhichOneItLacks() async throws {

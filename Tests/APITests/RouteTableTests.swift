@@ -17,6 +17,14 @@ import Testing
         #expect(values == ["id": "tun_1"])
     }
 
+    @Test func aWrittenPathIsNoPlaceForAnIdentifier() {
+        guard case .wrongMethod(let allowed) = match("DELETE", "/v1/invitations/accept") else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(allowed == ["POST"])
+    }
+
     @Test func anotherMethodIsToldWhatIsAllowed() {
         guard case .wrongMethod(let allowed) = match("PUT", "/v1/tunnels") else {
             Issue.record("not refused")
@@ -56,7 +64,9 @@ import Testing
             Set(open) == [
                 "GET /healthz", "GET /readyz", "GET /.well-known/jwks.json", "GET /openapi.json",
                 "POST /v1/users",
-                "POST /v1/sessions", "POST /v1/sessions/refresh",
+                "POST /v1/sessions", "POST /v1/sessions/refresh", "POST /v1/sessions/switch",
+                "POST /v1/invitations/lookup", "POST /v1/invitations/accept", "POST /v1/invitations/decline",
+                "GET /v1/pages/invitation",
             ])
     }
 

@@ -189,6 +189,7 @@ import Testing
                 #expect(again.status == first.status, "\(route.name)")
                 #expect(again.text == first.text, "\(route.name)")
                 #expect(again.headers["idempotency-replayed"] == "true", "\(route.name)")
+                #expect(again.headers["location"] == first.headers["location"], "\(route.name)")
             case .holdsSecret:
                 #expect(again.status == 409 && again.code == "already-done", "\(route.name)")
                 #expect(again["id"] == first["id"], "\(route.name)")

@@ -71,6 +71,12 @@ extension Schema {
 
 /// Whether answers are as the route table says. Every answer that any test gets through the fixture is looked at.
 enum Contract {
+    /// What is wrong with an answer that the HTTP server gives by itself.
+    static func misfits(refusal response: HTTPResponse) -> [String] {
+        missingHeaders(response).map { "the header field \($0) is missing" }
+            + misfits(problem: response, Problem.common)
+    }
+
     static func misfits(_ request: HTTPRequest, _ response: HTTPResponse, in table: RouteTable) -> [String] {
         let headers = missingHeaders(response).map { "the header field \($0) is missing" }
         switch table.match(method: request.method, path: request.path) {
@@ -100,6 +106,8 @@ enum Contract {
         guard response.status == success.status else {
             return ["\(response.status) where `gives:` says \(success.status)"]
         }
+        let missing = success.headers.filter { !response.headers.contains($0) }
+        guard missing.isEmpty else { return ["the header fields \(missing) are missing"] }
         let type = response.headers["content-type"]
         switch success.body {
         case .none: return response.body.isEmpty ? [] : ["there is a body where none should be"]

@@ -11,8 +11,11 @@ struct ServerConnectionStateTests {
         var waiting: [UInt8] = []
         var delivered: [ServerConnectionState.Delivery] = []
 
-        init(_ limits: HTTPServerLimits = HTTPServerLimits()) {
-            state = ServerConnectionState(limits: limits, now: now)
+        init(
+            _ limits: HTTPServerLimits = HTTPServerLimits(),
+            refuse: @escaping HTTPServer.Refusing = HTTPResponse.refusal
+        ) {
+            state = ServerConnectionState(limits: limits, now: now, refuse: refuse)
         }
 
         mutating func receive(_ text: String) {
@@ -67,6 +70,25 @@ struct ServerConnectionStateTests {
     }
 
     private let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    @Test("What no handler sees is refused in the words that were given for it")
+    func refusesInGivenWords() {
+        var limits = HTTPServerLimits()
+        limits.head.startLineBytes = 64
+        var bench = Bench(limits) { .text($0.status, "ours") }
+        bench.receive(get)
+        bench.answer(0, .whole(HTTPResponse(status: 99)))
+        bench.receive(get)
+        bench.answer(1, .abandon)
+        bench.receive("GET /" + String(repeating: "x", count: 100) + " HTTP/1.1\r\n")
+        let output = bench.output()
+        for status in ["500 Internal Server Error", "414 URI Too Long"] { #expect(output.contains(status)) }
+        #expect(output.split(separator: "\r\n").filter { $0.hasPrefix("ours") }.count == 3)
+        var late = Bench { .text($0.status, "late") }
+        late.receive("GET /")
+        late.pass(60_000)
+        #expect(late.output().hasSuffix("late"))
+    }
 
     @Test("Answers leave in the order of requests, all that are due in one piece")
     func keepsOrder() {

@@ -1,4 +1,4 @@
-"""infra/bench/splice: one round runs through and prints what it measured. What it measured is not judged here."""
+"""infra/bench: one short round of each runs through and prints what it measured. What it measured is not judged here."""
 
 import subprocess
 import unittest
@@ -14,6 +14,15 @@ class BenchTests(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         for ratio in (r"pingpong / nginx +\d", r"pingpong / haproxy +\d", r"bulk +/ haproxy +\d"):
             self.assertRegex(result.stdout, ratio)
+
+    def test_calls_of_the_api_are_counted_and_timed(self):
+        sizes = "--rounds 1 --seconds 1 --connections 8 --accounts 2 --tunnels 8".split()
+        result = subprocess.run(
+            [ROOT / "infra/bench/api", *sizes, "--no-build"], capture_output=True, text=True, timeout=300
+        )
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        for name in ("list", "list-jwt", "place"):
+            self.assertRegex(result.stdout, rf"(?m)^{name} +\d+ +\d+\.\d +\d+\.\d +\d+ +\d+ +\d+ +\d+% ")
 
 
 if __name__ == "__main__":

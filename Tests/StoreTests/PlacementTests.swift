@@ -1,6 +1,7 @@
 import Core
 import Crypto
 import Domain
+import Postgres
 import Support
 import Testing
 import Wire
@@ -112,6 +113,68 @@ import Wire
         #expect(placement == nil)
         #expect(try await fixture.store.tunnel(tunnel.id, account: stranger) == nil)
         #expect(try await fixture.store.deleteTunnel(tunnel.id, account: stranger, actor: "x") == false)
+    }
+
+    @Test func placementsThatAreAskedForAtOnceGetEachItsOwnAnswer() async throws {
+        let fixture = try await Fixture()
+        try await fixture.store.ensureRegion("us", name: "US East")
+        try await fixture.store.ensureRegion("ap", name: "Asia")
+        try await fixture.store.register(Fixture.relay("r3", region: "us"))
+        var tunnels: [String: TunnelID] = [:]
+        for (name, region) in [
+            ("kept", "eu"), ("new", "eu"), ("taken", "us"), ("moved", "eu"), ("deserted", "ap"),
+            ("shut", "us"),
+        ] {
+            tunnels[name] = try await fixture.store.createTunnel(
+                account: fixture.account, region: region, label: "castle-\(name)",
+                baseDomain: Fixture.baseDomain,
+                actor: "test"
+            ).id
+        }
+        let ids = tunnels
+        let kept = try #require(ids["kept"])
+        let taken = try #require(ids["taken"])
+        let moved = try #require(ids["moved"])
+        let shut = try #require(ids["shut"])
+        _ = try await fixture.place(kept, "s1")
+        _ = try await fixture.place(moved, "s1")
+        for session in ["s1", "s2"] { _ = try await fixture.place(taken, session) }
+        try await fixture.pool.transaction { tx in
+            _ = try tx.query(
+                "UPDATE tunnels SET state = 'suspended', suspended_reason = 'operator' WHERE id = $1", shut)
+        }
+        // Many times, so that however they fall into transactions, some share one.
+        for round in 0..<20 {
+            let answers = try await withThrowingTaskGroup(of: (String, String).self) { group in
+                for (name, id) in ids {
+                    group.addTask {
+                        do {
+                            let session = name == "new" ? "s\(round)" : "s1"
+                            let excluded: Set<String> = name == "moved" ? [round % 2 == 0 ? "r1" : "r2"] : []
+                            let view = try await fixture.place(id, session, excluding: excluded)
+                            return (name, "\(view?.generation ?? 0) \(view?.relay.id ?? "")")
+                        } catch {
+                            return (name, "\(error)")
+                        }
+                    }
+                }
+                group.addTask {
+                    let view = try await fixture.place(.random(), "s1")
+                    return ("gone", view == nil ? "nil" : "placed")
+                }
+                return try await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            }
+            #expect(answers["kept"] == "1 r1")
+            #expect(answers["new"] == "\(round + 1) r1")
+            #expect(answers["moved"] == "\(round + 2) \(round % 2 == 0 ? "r2" : "r1")")
+            #expect(answers["taken"] == StoreError.sessionReplaced.description)
+            #expect(answers["deserted"] == StoreError.noRelay(region: "ap").description)
+            #expect(answers["shut"] == StoreError.suspended.description)
+            #expect(answers["gone"] == "nil")
+        }
+        let deltas = try await fixture.store.outbox("eu", after: 0, as: fixture.lease())
+        #expect(deltas.map(\.rev) == Array(1...deltas.count))
+        #expect(deltas.count == (try await fixture.head()))
     }
 
     /// Promise: one owner per tunnel and generation, and revisions without gaps.

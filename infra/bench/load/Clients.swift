@@ -38,7 +38,7 @@ private func loginHandshake(name: String, port: Int) -> [UInt8] {
 }
 
 /// Waits for the connection, then makes the socket non-blocking.
-private func connectedSocket(_ address: SocketAddress) throws(SystemError) -> Descriptor {
+func connectedSocket(_ address: SocketAddress) throws(SystemError) -> Descriptor {
     let raw = socket(address.isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     guard raw >= 0 else { throw .last("socket") }
     let descriptor = Descriptor(owning: raw)

@@ -8,7 +8,10 @@ let usage = """
           a backend on a free port, which it prints
       BenchLoad pingpong --to HOST:PORT --name HOSTNAME [--connections 100] [--messages 100000] [--bytes 64]
       BenchLoad bulk --to HOST:PORT --name HOSTNAME [--connections 8] [--megabytes 1024]
-          every connection sends a Minecraft login handshake for HOSTNAME first; "ready" is printed once all are
+      BenchLoad calls --to HOST:PORT [--connections 64] [--seconds 10] [--first 1] < CALLS
+          HTTP calls over kept connections; CALLS has one a line: method, path, credential and body, with tabs between;
+          {number____} becomes the number of the call, counted from --first
+      pingpong and bulk: every connection sends a Minecraft login handshake for HOSTNAME first; "ready" is printed once all are
           through, and the load starts with the next line on standard input
     """
 
@@ -48,6 +51,17 @@ struct Options {
     }
 }
 
+/// All of standard input.
+func standardInput() -> String {
+    var text: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 64 * 1024)
+    while true {
+        let count = read(0, &block, block.count)
+        guard count > 0 else { return String(decoding: text, as: UTF8.self) }
+        text += block[..<count]
+    }
+}
+
 func run() throws(SystemError) {
     ProcessLimits.raiseDescriptors()
     let loop = try EventLoop()
@@ -66,6 +80,12 @@ func run() throws(SystemError) {
             connections: options.number("connections", default: 8),
             bytes: options.number("megabytes", default: 1024) << 20)
         try runClients(on: loop, to: options.text("to"), name: options.text("name"), load: load)
+    case "calls":
+        let target = options.text("to")
+        try runCallers(
+            on: loop, to: target, script: CallScript(standardInput(), host: target),
+            connections: options.number("connections", default: 64),
+            seconds: options.number("seconds", default: 10), first: options.number("first", default: 1))
     default: stop(usage)
     }
 }
