@@ -52,18 +52,18 @@ let package = Package(
         room("Store", "ControlPlane/Store", ["Core", "Crypto", "Wire", "Domain", "Postgres"]),
         room(
             "API", "ControlPlane/API",
-            ["Core", "Crypto", "Wire", "IO", "HTTP", "Domain", "Postgres", "Store", "Reconcilers"]),
+            ["Core", "Crypto", "Wire", "IO", "HTTP", "Domain", "Postgres", "Store", "Stripe", "Reconcilers"]),
         room(
             "Reconcilers", "ControlPlane/Reconcilers",
             [
                 "Core", "CLinux", "Crypto", "Wire", "IO", "HTTP", "HTTPCalls", "DNS", "Redis", "Domain",
-                "Store",
+                "Store", "Stripe",
             ]),
         program(
             "App", "ControlPlane/App",
             [
                 "CLinux", "Core", "Crypto", "IO", "HTTP", "HTTPCalls", "DNS", "Redis", "Postgres", "Domain",
-                "Store", "Reconcilers", "API",
+                "Store", "Reconcilers", "API", "Stripe",
             ]),
 
         room("RelayCore", "DataPlane/RelayCore", ["Core", "Wire"]),
@@ -94,13 +94,13 @@ let package = Package(
             [
                 "Core", "Crypto", "Wire", "IO", "HTTP", "HTTPCalls", "DNS", "Redis", "Postgres", "Domain",
                 "Store",
-                "Reconcilers", "API", "Support",
+                "Reconcilers", "API", "Support", "Stripe",
             ]),
-        suite("AppTests", ["API", "Core", "Crypto", "IO", "Reconcilers", "App"]),
+        suite("AppTests", ["API", "Core", "Crypto", "Domain", "HTTP", "IO", "Reconcilers", "App"]),
         suite(
             "RelayTests",
             ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux", "Support"]),
-        suite("EndToEnd", ["Core", "Crypto", "IO", "CLinux", "Support"]),
+        suite("EndToEnd", ["Core", "Crypto", "IO", "CLinux", "Postgres", "Support"]),
         suite("Tidy", []),
         // Starts the private Postgres and Redis that the suites above talk to.
         room("Support", "Tests/Support", ["Core", "Postgres", "CLinux"]),

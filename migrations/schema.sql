@@ -17,7 +17,9 @@ CREATE TABLE plans (
     max_members integer CHECK (max_members > 0),
     stripe_price text CONSTRAINT plans_stripe_price_key UNIQUE,
     -- What a throttled account has instead of its rate: 1 Mbit/s.
-    throttled_bytes_per_s bigint DEFAULT 125000 CHECK (throttled_bytes_per_s > 0)
+    throttled_bytes_per_s bigint DEFAULT 125000 CHECK (throttled_bytes_per_s > 0),
+    -- The event name of the Stripe meter that bills what goes beyond bytes_per_month; NULL when that is not sold.
+    stripe_meter text
 );
 
 INSERT INTO plans (
@@ -44,9 +46,12 @@ CREATE TABLE accounts (
     served boolean NOT NULL GENERATED ALWAYS AS (suspended_at IS NULL AND billing_state <> 'suspended') STORED,
     throttled boolean NOT NULL GENERATED ALWAYS AS (quota_throttled OR billing_state = 'throttled') STORED,
     -- What its members call it; NULL until somebody says.
-    name text CHECK (char_length(name) BETWEEN 1 AND 60)
+    name text CHECK (char_length(name) BETWEEN 1 AND 60),
+    -- Its people, keys and tunnels are gone then; the row stays for what the books and the audit log say about it.
+    deleted_at timestamptz
 );
 CREATE INDEX accounts_plan ON accounts (plan_id);
+CREATE INDEX accounts_over_quota ON accounts (id) WHERE quota_throttled;
 
 -- What one account has instead of its plan's numbers: NULL is the plan's, -1 is no limit.
 CREATE TABLE account_limits (
@@ -55,7 +60,8 @@ CREATE TABLE account_limits (
     max_players integer CHECK (max_players >= -1),
     bytes_per_s bigint CHECK (bytes_per_s = -1 OR bytes_per_s > 0),
     idle_timeout_s integer CHECK (idle_timeout_s = -1 OR idle_timeout_s > 0),
-    changed_at timestamptz NOT NULL DEFAULT now()
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    bytes_per_month bigint CHECK (bytes_per_month = -1 OR bytes_per_month > 0)
 );
 
 -- Who signs in. password_hash is scrypt in its text form.
@@ -63,9 +69,29 @@ CREATE TABLE users (
     id text PRIMARY KEY,
     email text NOT NULL,
     password_hash text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- When the address was last shown to be this person's.
+    verified_at timestamptz
 );
 CREATE UNIQUE INDEX users_email_key ON users (lower(email));
+
+-- What the link in a mail may do, once. Stored as SHA-256 of the token.
+CREATE TABLE mail_tokens (
+    hash bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+    purpose text NOT NULL CHECK (purpose IN ('verify', 'reset', 'change_email')),
+    -- Whom the mail went to.
+    email text NOT NULL,
+    user_id text REFERENCES users ON DELETE CASCADE,
+    -- verify: what this sign-up chose. Nobody else's sign-up with the same address becomes good by this link.
+    password_hash text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    CONSTRAINT mail_tokens_holds_check CHECK (
+        (purpose = 'verify') = (password_hash IS NOT NULL) AND (purpose = 'verify') = (user_id IS NULL))
+);
+CREATE INDEX mail_tokens_email ON mail_tokens (lower(email), created_at);
+CREATE INDEX mail_tokens_user ON mail_tokens (user_id);
+CREATE INDEX mail_tokens_expiry ON mail_tokens (expires_at);
 
 CREATE TABLE members (
     account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
@@ -106,7 +132,13 @@ CREATE TABLE sessions (
     counter bigint NOT NULL DEFAULT 0,
     refreshed_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    -- To the minute.
+    last_used_at timestamptz NOT NULL DEFAULT now(),
+    -- Of the sign-in, then of the newest renewal.
+    address text,
+    user_agent text
 );
 CREATE INDEX sessions_user ON sessions (user_id);
 CREATE INDEX sessions_expiry ON sessions (expires_at);
@@ -300,7 +332,11 @@ CREATE TABLE mail_outbox (
     next_try_at timestamptz NOT NULL DEFAULT now(),
     problem text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    finished_at timestamptz
+    finished_at timestamptz,
+    -- A stranger may have caused it: only so many an hour go to one address.
+    unasked boolean NOT NULL DEFAULT false,
+    -- Nobody needs it after that.
+    expires_at timestamptz
 );
 CREATE INDEX mail_outbox_due ON mail_outbox (next_try_at) WHERE state = 'waiting';
 CREATE INDEX mail_outbox_recipient ON mail_outbox (lower(recipient), created_at);
@@ -318,10 +354,12 @@ CREATE INDEX usage_reports_age ON usage_reports (received_at);
 CREATE TABLE former_tunnels (
     id text PRIMARY KEY,
     account_id text NOT NULL REFERENCES accounts ON DELETE CASCADE,
+    -- Its place in the order of creation, as in tunnels.
+    seq bigint NOT NULL,
     hostname text NOT NULL,
     deleted_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX former_tunnels_account ON former_tunnels (account_id);
+CREATE INDEX former_tunnels_account ON former_tunnels (account_id, seq);
 
 -- hour is its beginning. No reference to tunnels: they go, what they used stays.
 CREATE TABLE usage_hours (
@@ -342,6 +380,9 @@ CREATE TABLE usage_months (
     bytes_up bigint NOT NULL CHECK (bytes_up >= 0),
     bytes_down bigint NOT NULL CHECK (bytes_down >= 0),
     player_s bigint NOT NULL CHECK (player_s >= 0),
+    -- What the owners were told of: that 80 or 100 per cent of so many bytes are used.
+    warned_percent smallint NOT NULL DEFAULT 0 CHECK (warned_percent IN (0, 80, 100)),
+    warned_bytes bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (month, account_id)
 );
 CREATE INDEX usage_months_account ON usage_months (account_id);
@@ -366,3 +407,107 @@ CREATE TABLE domains (
 CREATE UNIQUE INDEX domains_proven_key ON domains (hostname) WHERE state = 'proven';
 CREATE INDEX domains_tunnel ON domains (tunnel_id, seq);
 CREATE INDEX domains_due ON domains (next_check_at) WHERE next_check_at IS NOT NULL;
+
+-- Events as they were delivered; a row is there before Stripe gets its 2xx. lease is who works on it now, until due_at.
+CREATE TABLE stripe_events (
+    id text PRIMARY KEY,
+    seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    type text NOT NULL,
+    customer_id text,
+    payload json NOT NULL,
+    source text NOT NULL CHECK (source IN ('webhook', 'catch-up')),
+    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'ignored', 'failed')),
+    attempts integer NOT NULL DEFAULT 0,
+    -- How often it failed by itself rather than because Stripe was away.
+    strikes integer NOT NULL DEFAULT 0,
+    due_at timestamptz NOT NULL DEFAULT now(),
+    lease text,
+    problem text,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    settled_at timestamptz
+);
+CREATE INDEX stripe_events_due ON stripe_events (due_at, seq) WHERE state = 'pending';
+CREATE INDEX stripe_events_customer ON stripe_events (customer_id) WHERE state = 'pending';
+CREATE INDEX stripe_events_state ON stripe_events (state, seq);
+
+-- Customers of Stripe's, each bound to one account at most. tickets counts who asked Stripe about the customer,
+-- applied is the newest of them whose answer was written: what was asked earlier never overwrites it.
+CREATE TABLE stripe_customers (
+    id text PRIMARY KEY,
+    account_id text REFERENCES accounts ON DELETE SET NULL,
+    -- ours: we made the customer for the account. metadata: only we could write it. reference: a checkout said so.
+    bound_by text CHECK (bound_by IN ('ours', 'metadata', 'reference')),
+    bound_at timestamptz,
+    tickets bigint NOT NULL DEFAULT 0,
+    applied bigint NOT NULL DEFAULT 0,
+    deleted_at timestamptz,
+    seen_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX stripe_customers_account ON stripe_customers (account_id);
+
+CREATE TABLE stripe_subscriptions (
+    id text PRIMARY KEY,
+    customer_id text NOT NULL REFERENCES stripe_customers ON DELETE CASCADE,
+    status text NOT NULL CHECK (status IN (
+        'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'unpaid', 'canceled', 'paused')),
+    prices text[] NOT NULL,
+    awaits_payment boolean NOT NULL,
+    late_since timestamptz,
+    period_end timestamptz,
+    paid_until timestamptz,
+    ends_with_period boolean NOT NULL,
+    read_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX stripe_subscriptions_customer ON stripe_subscriptions (customer_id);
+
+-- Checkouts: ours from their beginning, with their account, and whatever else came to an end. While one that ended is
+-- not paid, its subscription gives nothing.
+CREATE TABLE stripe_checkouts (
+    id text PRIMARY KEY,
+    account_id text REFERENCES accounts ON DELETE CASCADE,
+    subscription_id text,
+    state text NOT NULL CHECK (state IN ('open', 'unpaid', 'paid')),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX stripe_checkouts_subscription ON stripe_checkouts (subscription_id);
+CREATE INDEX stripe_checkouts_account ON stripe_checkouts (account_id);
+
+CREATE TABLE stripe_disputes (
+    id text PRIMARY KEY,
+    customer_id text NOT NULL REFERENCES stripe_customers ON DELETE CASCADE,
+    charge_id text,
+    status text NOT NULL,
+    opened_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX stripe_disputes_customer ON stripe_disputes (customer_id);
+
+-- given_plan is the plan that a subscription gave, to be taken back when it ends; changes_at is when it is to be
+-- decided anew without news, as at the end of a grace.
+CREATE TABLE account_billing (
+    account_id text PRIMARY KEY REFERENCES accounts ON DELETE CASCADE,
+    given_plan text REFERENCES plans,
+    subscription_id text,
+    changes_at timestamptz,
+    decided_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX account_billing_changes ON account_billing (changes_at) WHERE changes_at IS NOT NULL;
+
+-- What people must know of: refunds, disputes, claims that were refused, prices that no plan has.
+CREATE TABLE billing_flags (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account_id text REFERENCES accounts ON DELETE SET NULL,
+    customer_id text,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    detail json,
+    raised_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT billing_flags_once UNIQUE (kind, subject)
+);
+CREATE INDEX billing_flags_account ON billing_flags (account_id, id);
+
+-- Where the reconciler is: cursor is the newest event that it has caught up with.
+CREATE TABLE stripe_reconciliation (
+    name text PRIMARY KEY,
+    cursor text,
+    ran_at timestamptz NOT NULL DEFAULT now()
+);

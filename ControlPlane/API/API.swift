@@ -1,5 +1,6 @@
 import Core
 import Crypto
+import Domain
 import HTTP
 import IO
 import Reconcilers
@@ -16,16 +17,25 @@ public struct APISettings: Sendable {
     public var trustedProxies: TrustedProxies
     /// Where people reach this API, without a slash at its end: what links in mails begin with.
     public var publicURL: String
+    public var signUp: SignUpMode
+    /// Whether mails go anywhere.
+    public var sendsMail: Bool
+    /// What Stripe signs its events with; none takes no events.
+    public var stripeWebhookSecrets: [String]
 
     public init(
         baseDomain: String, operatorKey: String? = nil, metricsToken: String? = nil,
-        trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080"
+        trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080",
+        signUp: SignUpMode = .open, sendsMail: Bool = true, stripeWebhookSecrets: [String] = []
     ) {
         self.baseDomain = baseDomain
         operatorKeyHash = operatorKey.map { SHA256.hash(Array($0.utf8)) }
         metricsTokenHash = metricsToken.map { SHA256.hash(Array($0.utf8)) }
         self.trustedProxies = trustedProxies
         self.publicURL = publicURL
+        self.signUp = signUp
+        self.sendsMail = sendsMail
+        self.stripeWebhookSecrets = stripeWebhookSecrets
     }
 }
 
@@ -65,7 +75,8 @@ public final class API: Sendable {
         self.metrics = metrics
         self.table = table
         tokens = AccessTokens(keys: keys)
-        passwords = PasswordWork()
+        passwords = PasswordWork(
+            done: metrics.counter("minecart_password_hashes_total", "Passwords hashed, to check or to keep."))
         inFlight = metrics.gauge(
             "minecart_http_requests_in_flight", "Requests being worked on, held ones included.")
         answered = (1...5).map {

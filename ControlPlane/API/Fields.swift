@@ -293,7 +293,10 @@ extension Fields {
         return text
     }
 
-    /// A password for somebody new.
+    /// A password that is there already.
+    mutating func password(_ name: String) -> String { text(name, length: 1...256) }
+
+    /// A password to be.
     mutating func newPassword(_ name: String, email: String) -> String {
         let text = text(name, length: PasswordRule.length)
         if !text.isEmpty, let problem = PasswordRule.problem(text, email: email) { reject(name, problem) }

@@ -211,6 +211,8 @@ public enum OpenAPI {
             "How many requests (q) in how many seconds (w).", "\"calls\";q=60000;w=60"),
         "Retry-After": header("Seconds to wait before the next try.", "1"),
         "WWW-Authenticate": header("How to send a credential.", "Bearer"),
+        "Content-Disposition": header(
+            "Under which name to keep it.", "attachment; filename=\"minecart-account.json\""),
         "Location": header("Where the new thing is.", "/v1/tunnels/tun_1"),
         "Idempotency-Replayed": header(
             "true: the answer of an earlier request with this Idempotency-Key.", "true"),
@@ -278,6 +280,8 @@ enum PathSchemas {
         "operator-keys": .id(OperatorKeyID.self), "signing-keys": Schemas.keyID,
         "domains": .id(DomainID.self),
         "members": .id(UserID.self), "invitations": .id(InvitationID.self),
+        "sessions": .id(SignInID.self),
+        "stripe-events": Schemas.stripeEventID,
     ]
 
     /// nil fails a test: the collection is to be added here.

@@ -1,3 +1,4 @@
+import Core
 import Crypto
 import Dispatch
 import Synchronization
@@ -16,9 +17,12 @@ final class PasswordWork: Sendable {
     private let concurrent: Int
     private let maxWaiting: Int
     private let line = Mutex(Line())
+    let done: Counter
     private let queue = DispatchQueue(label: "passwords", attributes: .concurrent)
 
-    init(concurrent: Int = 2, maxWaiting: Int = 256) {
+    /// `done` counts hashes.
+    init(concurrent: Int = 2, maxWaiting: Int = 256, done: Counter = Counter()) {
+        self.done = done
         self.concurrent = concurrent
         self.maxWaiting = maxWaiting
     }
@@ -36,7 +40,9 @@ final class PasswordWork: Sendable {
     {
         let value: Value? = await withCheckedContinuation { continuation in
             let job: @Sendable () -> Void = {
-                continuation.resume(returning: work())
+                let value = work()
+                self.done.add()
+                continuation.resume(returning: value)
                 self.next()
             }
             let place = line.withLock { line -> Place in

@@ -69,6 +69,8 @@ enum PlanRoutes {
             "chosen_names": .bool(false), "own_domains": .bool(false), "priority": .bool(false),
             "throttled_bytes_per_s": number(Range.bytes_per_s, 125_000),
             "stripe_price": Schema.text("price_1ABC", 1...255, pattern: "^[!-~]+$").orNull,
+            "stripe_meter": Schema.text("minecart_bytes", 1...100, pattern: "^[!-~]+$").orNull
+                .about("The event name of the meter that bills what goes beyond bytes_per_month."),
         ])
 
     /// What a number may be. Large enough for any machine, small enough for every column and for JSON.
@@ -92,13 +94,13 @@ enum PlanRoutes {
             maxTunnels: fields.override("max_tunnels", in: Range.tunnels),
             players: fields.override("players", in: Range.players),
             bytes_per_s: fields.override("bytes_per_s", in: Range.bytes_per_s),
-            idle_timeout_s: fields.override("idle_timeout_s", in: Range.idle_timeout_s))
+            idle_timeout_s: fields.override("idle_timeout_s", in: Range.idle_timeout_s),
+            bytes_per_month: fields.override("bytes_per_month", in: Range.bytes_per_month))
     }
 
     private static func change(_ api: API, _ call: Call) async throws -> Reply {
         var fields = try call.body()
         let numbers = exception(&fields)
-        let bytes_per_month = fields.override("bytes_per_month", in: Range.bytes_per_month)
         let members = fields.override("members", in: Range.members)
         fields.refuseNull("name", "position", "chosen_names", "own_domains", "priority")
         let name = fields.optionalText("name", length: 1...100)
@@ -109,15 +111,20 @@ enum PlanRoutes {
         let throttled = fields.override("throttled_bytes_per_s", in: Range.bytes_per_s)
         let losesPrice = fields.isNull("stripe_price")
         let price = fields.optionalText("stripe_price", length: 1...255)
-        if let price, !price.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) {
+        if let price, !isPlain(price) {
             fields.reject("stripe_price", "must be the id of a Stripe price, such as price_1ABC")
+        }
+        let losesMeter = fields.isNull("stripe_meter")
+        let meter = fields.optionalText("stripe_meter", length: 1...100)
+        if let meter, !isPlain(meter) {
+            fields.reject("stripe_meter", "must be the event name of a Stripe meter, such as minecart_bytes")
         }
         try fields.finish()
         let plan = try await api.store.changePlan(call.parameters["id"] ?? "", actor: call.actor) {
             view in
             view.plan = view.plan.with(numbers)
             view.plan.throttled_bytes_per_s = throttled.over(view.plan.throttled_bytes_per_s)
-            view.bytes_per_month = bytes_per_month.over(view.bytes_per_month)
+            view.bytes_per_month = numbers.bytes_per_month.over(view.bytes_per_month)
             view.maxMembers = members.over(view.maxMembers)
             view.name = name ?? view.name
             view.position = position.map { Int($0) } ?? view.position
@@ -125,9 +132,14 @@ enum PlanRoutes {
             view.ownDomains = ownDomains ?? view.ownDomains
             view.priority = priority ?? view.priority
             view.stripePrice = losesPrice ? nil : price ?? view.stripePrice
+            view.stripeMeter = losesMeter ? nil : meter ?? view.stripeMeter
         }
         guard let plan else { throw Problem.notFound }
         return .json(200, plan.json)
+    }
+
+    private static func isPlain(_ text: String) -> Bool {
+        text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
     }
 
     private static func setException(_ api: API, _ call: Call) async throws -> Reply {

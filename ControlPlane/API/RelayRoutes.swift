@@ -65,10 +65,25 @@ enum RelayRoutes {
             fields.reject("tunnels", "must not hold more than a relay can move between from and to")
         }
         try fields.finish()
-        try await api.store.addUsage(
+        let over = try await api.store.addUsage(
             UsageReport(relay: relay, id: report, from: from, to: to, rows: rows), now: .now())
+        await enforce(over, api)
         return .noContent
     }
+
+    /// The report is added, whatever comes of this: the leader looks after what is left.
+    private static func enforce(_ accounts: [AccountID], _ api: API) async {
+        do throws(StoreError) {
+            for account in accounts.prefix(maxEnforcedAtOnce) {
+                try await api.store.enforceQuota(of: account)
+            }
+        } catch {
+            Log("quota").warning("a used-up volume waits for the leader", ["reason": "\(error)"])
+        }
+    }
+
+    /// A relay waits for its answer meanwhile.
+    private static let maxEnforcedAtOnce = 20
 
     private static let maxWait_s: Int64 = 25
     static let maxLinks = 10_000
@@ -153,8 +168,13 @@ extension Fields {
         return text
     }
 
-    mutating func time(_ name: String) -> WallTime {
-        let text = text(name, length: 10...40)
+    mutating func time(_ name: String) -> WallTime { time(text(name, length: 10...40), name) }
+
+    mutating func optionalTime(_ name: String) -> WallTime? {
+        optionalText(name, length: 10...40).map { time($0, name) }
+    }
+
+    private mutating func time(_ text: String, _ name: String) -> WallTime {
         if let time = WallTime(rfc3339: text) { return time }
         if !text.isEmpty { reject(name, "must be a time such as 2026-11-21T12:00:00Z") }
         return WallTime(seconds: 0)

@@ -99,10 +99,11 @@ public struct RouteTable: Sendable {
     }
 
     public static let standard = RouteTable(
-        SystemRoutes.all + UserRoutes.all + AgentKeyRoutes.all + APIKeyRoutes.all + TunnelRoutes.all
+        SystemRoutes.all + UserRoutes.all + PersonRoutes.all + SessionRoutes.all + PageRoutes.all
+            + AgentKeyRoutes.all + APIKeyRoutes.all + TunnelRoutes.all
             + PlacementRoutes.all + RelayRoutes.all + OperatorRoutes.all + OperatorKeyRoutes.all
-            + PlanRoutes.all + AccountRoutes.all + SigningKeyRoutes.all + DomainRoutes.all
-            + MemberRoutes.all + InvitationRoutes.all)
+            + PlanRoutes.all + AccountRoutes.all + UsageRoutes.all + SigningKeyRoutes.all + DomainRoutes.all
+            + AccountLeavingRoutes.all + MemberRoutes.all + InvitationRoutes.all + StripeRoutes.all)
 
     init(_ routes: [Route]) { self.routes = routes }
 

@@ -11,6 +11,7 @@ enum Schemas {
         .about("One of GET /v1/regions.").named("Region")
     static let plan = Schema.text("free", 1...32).about("One of the plans.")
     static let email = Schema.text("alex@example.com", 3...254, format: "email")
+    static let password = Schema.text("correct horse battery", 1...256)
     static let newPassword = Schema.text("correct horse battery", PasswordRule.length)
     static let keyName = Schema.text("home", 1...100)
     /// The part of a hostname that a person chooses. Reserved names are refused beyond this pattern.
@@ -52,6 +53,28 @@ enum Schemas {
         "expires_in_s": .count(AccessTokens.lifetime_s), "account_id": .id(AccountID.self),
     ]).named("Session")
 
+    static let signIn = Schema.object([
+        "id": .id(SignInID.self), "account_id": .id(AccountID.self),
+        "current": .bool(true).about("The one that this request was made with."),
+        "address": .text("203.0.113.7", 1...64).orNull,
+        "user_agent": .text("curl/8.14.1", 1...200).orNull,
+        "created_at": .time, "last_used_at": .time, "expires_at": .time,
+    ]).named("SignIn")
+
+    static let person = Schema.object([
+        "id": .id(UserID.self), "email": email, "verified_at": .time.orNull, "created_at": .time,
+        "account_id": .id(AccountID.self), "role": .words(Role.self),
+    ]).named("Person")
+
+    static let export = Schema.object(
+        [
+            "exported_at": .time, "account": .anyObject(["plan": "free"]),
+            "cut": .list(of: .text("audit_log", 1...64)).about(
+                "Sections that have more rows: the newest \(Store.maxExportedRows) are there."),
+            "members": .list(of: .anyObject(["email": "alex@example.com", "role": "owner"])),
+        ], others: .each(.list(of: .anyObject()))
+    ).named("Export")
+
     static let account = Schema.object([
         "id": .id(AccountID.self), "name": accountName.orNull, "suspended": .bool(false),
         "billing_state": .words(BillingState.self), "throttled": .bool(false),
@@ -62,7 +85,10 @@ enum Schemas {
             "chosen_names": .bool(false), "own_domains": .bool(false), "priority": .bool(false),
             "members": limit(1),
         ]),
-        "usage": .object(["tunnels": .count(1), "suspended_tunnels": .count(0), "members": .count(1)]),
+        "usage": .object([
+            "tunnels": .count(1), "suspended_tunnels": .count(0), "members": .count(1),
+            "bytes_this_month": .count(1_500_000_000),
+        ]),
     ]).named("Account")
 
     static let accountName = Schema.text("Castle Crew", 1...60)
@@ -134,6 +160,16 @@ enum Schemas {
         "state": .words(TunnelState.self), "suspended_reason": .text("plan", 1...64).orNull,
         "created_at": .time,
     ]).named("Tunnel")
+
+    static let usage = Schema.object([
+        "from": .time, "to": .time,
+        "tunnel": Schema.object([
+            "id": .id(TunnelID.self), "hostname": hostname, "deleted": .bool(false),
+        ]).orNull.about("null is all of the account's tunnels together."),
+        "bytes_up": Schema.count(120_000).about("From players to home servers."),
+        "bytes_down": Schema.count(4_000_000).about("From home servers to players."),
+        "player_s": Schema.count(3600).about("Seconds that players were in, summed over all of them."),
+    ]).named("Usage")
 
     static let regionEntry = Schema.object([
         "id": region, "name": .text("Europe", 1...100), "endpoints": .list(of: address),
@@ -241,6 +277,14 @@ enum Schemas {
         "created_at": .time, "last_used_at": .time.orNull,
     ]).named("OperatorKey")
 
+    static let stripeEvent = Schema.object([
+        "id": stripeEventID, "type": .text("invoice.paid", 1...255), "customer": Schema.text("cus_1").orNull,
+        "state": .words(StripeEventState.self), "attempts": .count(1),
+        "problem": Schema.text("Stripe cannot be reached", 0...4096).orNull, "received_at": .time,
+    ]).named("StripeEvent")
+
+    static let stripeEventID = Schema.text("evt_1", 1...255)
+
     static let newOperatorKey = Schema.object([
         "id": .id(OperatorKeyID.self), "name": keyName, "role": .words(OperatorRole.self),
         "key": secret("mco_"), "created_at": .time,
@@ -269,7 +313,8 @@ enum Schemas {
         "players": limit(10), "bytes_per_s": limit(2_500_000), "bytes_per_month": limit(50_000_000_000),
         "idle_timeout_s": limit(1800), "chosen_names": .bool(false), "own_domains": .bool(false),
         "priority": .bool(false), "members": limit(1),
-        "stripe_price": .text("price_1ABC", 1...255).orNull, "throttled_bytes_per_s": limit(125_000),
+        "stripe_price": .text("price_1ABC", 1...255).orNull,
+        "stripe_meter": .text("minecart_bytes", 1...100).orNull, "throttled_bytes_per_s": limit(125_000),
     ]).named("Plan")
 
     /// RFC 7638: the SHA-256 of the public key.
@@ -293,6 +338,7 @@ enum Schemas {
             "max_tunnels": PlanRoutes.number(PlanRoutes.Range.tunnels, 25),
             "players": PlanRoutes.number(PlanRoutes.Range.players, 250),
             "bytes_per_s": PlanRoutes.number(PlanRoutes.Range.bytes_per_s, 62_500_000),
+            "bytes_per_month": PlanRoutes.number(PlanRoutes.Range.bytes_per_month, 5_000_000_000_000),
             "idle_timeout_s": PlanRoutes.number(PlanRoutes.Range.idle_timeout_s, 3600),
         ]
     ).named("Exception")
@@ -302,7 +348,7 @@ enum Schemas {
         "billing_state": .words(BillingState.self), "over_quota": .bool(false), "suspended": .bool(false),
         "effective": .object([
             "max_tunnels": limit(25), "players": limit(250), "bytes_per_s": limit(62_500_000),
-            "idle_timeout_s": limit(3600),
+            "bytes_per_month": limit(5_000_000_000_000), "idle_timeout_s": limit(3600),
         ]),
     ]).named("Terms")
 

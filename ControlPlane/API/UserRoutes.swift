@@ -1,6 +1,7 @@
 import Core
 import Crypto
 import Domain
+import HTTP
 import Store
 
 /// Sign-up, login and staying signed in.
@@ -10,17 +11,24 @@ enum UserRoutes {
             "POST", "/v1/users", .anyone, limit: .signIn,
             takes: .body(["email": Schemas.email, "password": Schemas.newPassword]),
             gives: .accepted(Schemas.message),
-            "Signs up. The answer does not tell whether the address is known."
+            "Signs up. The answer does not tell whether the address is known: its owner gets a mail."
         ) {
             api, call in try await signUp(api, call)
         },
         Route(
+            "POST", "/v1/users/verify", .anyone, limit: .signIn, takes: .body(["token": LinkToken.schema]),
+            gives: .ok(Schemas.message), problems: [404: ["bad-link"]],
+            "Confirms an e-mail address by the link of its mail: the account that was signed up for begins."
+        ) { api, call in
+            try await verify(api, call)
+        },
+        Route(
             "POST", "/v1/sessions", .anyone, limit: .signIn,
             takes: .body(
-                ["email": Schemas.email, "password": .text("correct horse battery", 1...256)],
+                ["email": Schemas.email, "password": Schemas.password],
                 optional: ["account_id": .id(AccountID.self)]),
             gives: .created(Schemas.session),
-            problems: [401: ["wrong-credentials"], 403: ["no-member"]],
+            problems: [401: ["wrong-credentials"], 403: ["no-member", "email-unverified"]],
             "Signs in with e-mail and password; to the account that was joined first, or the one that is named."
         ) {
             api, call in
@@ -30,7 +38,10 @@ enum UserRoutes {
             "POST", "/v1/sessions/refresh", .anyone, limit: .signIn,
             takes: .body(["refresh_token": .text("mcr_c2lu", 1...128)]), gives: .ok(Schemas.session),
             problems: [401: ["invalid-refresh-token"]],
-            "Renews a sign-in. Each refresh token is good for one use."
+            """
+            Renews a sign-in. Each refresh token is good for one use; the one before it is answered with the present \
+            one again, an older one ends the sign-in.
+            """
         ) {
             api, call in try await refresh(api, call)
         },
@@ -44,10 +55,6 @@ enum UserRoutes {
         ) {
             api, call in try await switchAccount(api, call)
         },
-        Route(
-            "DELETE", "/v1/sessions/current", .people(nil), gives: .nothing,
-            "Signs out: the refresh token is void."
-        ) { api, call in try await signOut(api, call) },
     ]
 
     static let sessionLifetime_s: Int64 = 30 * 24 * 3600
@@ -58,32 +65,71 @@ enum UserRoutes {
         let password = fields.newPassword("password", email: email)
         try fields.finish()
         let hash = try await api.passwords.hash(password)
-        try await api.store.signUp(email: email, passwordHash: hash)
-        return .json(
-            202,
-            ["message": "If this address was not known yet, its account is ready: sign in at /v1/sessions."])
+        let token = LinkToken.generate()
+        let mails = api.mails {
+            (
+                welcome: Mail.verification(to: email, link: token.link(to: "verify", $0)),
+                known: Mail.signUpOfKnownAddress(to: email, link: token.link(to: "reset", $0))
+            )
+        }
+        try await api.store.signUp(
+            SignUp(
+                email: email, passwordHash: hash, mode: api.settings.signUp, tokenHash: token.hash,
+                mails: mails), address: call.client)
+        switch api.settings.signUp {
+        case .verified:
+            return .json(
+                202, ["message": "A mail is on its way to this address: follow its link, then sign in."])
+        case .open:
+            return .json(
+                202,
+                [
+                    "message":
+                        "If this address was not known yet, its account is ready: sign in at /v1/sessions."
+                ])
+        }
+    }
+
+    private static func verify(_ api: API, _ call: Call) async throws -> Reply {
+        var fields = try call.body()
+        let token = fields.linkToken("token")
+        try fields.finish()
+        guard let token, try await api.store.verify(tokenHash: token.hash, address: call.client) else {
+            throw Problem.badLink
+        }
+        return .json(200, ["message": "Your e-mail address is confirmed: you can sign in now."])
     }
 
     private static func signIn(_ api: API, _ call: Call) async throws -> Reply {
         var fields = try call.body()
         let email = fields.email("email")
-        let password = fields.text("password", length: 1...256)
+        let password = fields.password("password")
         let wanted: AccountID? = fields.optionalID("account_id")
         try fields.finish()
-        try api.signIns.check(email: email, client: call.client)
-        let user = try await api.store.credentials(email: email)
-        guard try await api.passwords.verify(password, against: user?.passwordHash), var user else {
-            api.signIns.failed(email: email, client: call.client)
-            throw Problem(401, "wrong-credentials", "E-mail address or password is wrong.")
+        let wrong = Problem(401, "wrong-credentials", "E-mail address or password is wrong.")
+        let candidate = try await api.store.signInCandidate(email: email)
+        guard
+            try await api.isRight(
+                password, for: email, hash: candidate?.passwordHash, client: call.client), let candidate
+        else { throw wrong }
+        guard case .user(var user) = candidate else {
+            throw Problem(
+                403, "email-unverified",
+                """
+                Your e-mail address is not confirmed yet: follow the link in the mail that we sent you. If it is \
+                lost, sign up again and you get a new one.
+                """)
         }
-        api.signIns.succeeded(email: email, client: call.client)
         if let wanted {
             guard try await api.store.member(user.user, of: wanted) != nil else { throw noMember }
             user.account = wanted
         }
         let key = SecureRandom.bytes(SHA256.byteCount)
         let signIn = SignInID.new()
-        try await api.store.openSession(signIn, user: user, refreshKey: key, lifetime_s: sessionLifetime_s)
+        let isOpen = try await api.store.openSession(
+            signIn, user: user, refreshKey: key, lifetime_s: sessionLifetime_s, place: call.place)
+        // The password was changed while we looked at the one before.
+        guard isOpen else { throw wrong }
         return try tokens(
             api, user: user.user, account: user.account, RefreshToken(signIn: signIn, counter: 0), key, 201)
     }
@@ -93,7 +139,7 @@ enum UserRoutes {
         let text = fields.text("refresh_token", length: 1...128)
         try fields.finish()
         guard let token = RefreshToken(text) else { throw refused }
-        let outcome = try await api.store.renewSession(token.signIn) { key, counter in
+        let outcome = try await api.store.renewSession(token.signIn, place: call.place) { key, counter in
             guard token.isGenuine(text, key: key) else { return .refuse }
             return RefreshToken.decide(given: token.counter, current: counter)
         }
@@ -131,13 +177,6 @@ enum UserRoutes {
         }
     }
 
-    private static func signOut(_ api: API, _ call: Call) async throws -> Reply {
-        let person = try call.person
-        try call.refuseInput()
-        try await api.store.closeSession(person.signIn, user: person.user)
-        return .noContent
-    }
-
     private static func tokens(
         _ api: API, user: UserID, account: AccountID, _ refresh: RefreshToken, _ key: [UInt8], _ status: Int
     ) throws -> Reply {
@@ -149,5 +188,48 @@ enum UserRoutes {
                 "token_type": "Bearer", "expires_in_s": .integer(AccessTokens.lifetime_s),
                 "account_id": .string(account.text),
             ])
+    }
+}
+
+extension API {
+    /// What to post: nothing where no mail is sent at all.
+    func mails<Value>(_ make: (APISettings) -> Value) -> Value? {
+        settings.sendsMail ? make(settings) : nil
+    }
+
+    /// One hash, whatever is known; wrong ones make the next try wait.
+    func isRight(
+        _ password: String, for email: String, hash: String?, client: String
+    ) async throws -> Bool {
+        try signIns.check(email: email, client: client)
+        guard try await passwords.verify(password, against: hash) else {
+            signIns.failed(email: email, client: client)
+            return false
+        }
+        signIns.succeeded(email: email, client: client)
+        return true
+    }
+
+    /// The one who is signed in, once the password is right.
+    func confirmed(_ call: Call, password: String) async throws -> PersonView {
+        guard let person = try await store.person(try call.person.user) else {
+            throw Problem.unauthenticated
+        }
+        guard
+            try await isRight(
+                password, for: person.email, hash: person.passwordHash, client: call.client)
+        else { throw Problem(403, "wrong-password", "This is not your password.") }
+        return person
+    }
+}
+
+extension Call {
+    private static let maxUserAgentCharacters = 200
+
+    var place: SignInPlace {
+        let agent = (request.headers["user-agent"] ?? "").unicodeScalars
+            .filter { $0.value >= 0x20 && $0.value != 0x7F }.prefix(Self.maxUserAgentCharacters)
+        return SignInPlace(
+            address: client, userAgent: agent.isEmpty ? nil : String(String.UnicodeScalarView(agent)))
     }
 }

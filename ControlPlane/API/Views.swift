@@ -48,6 +48,7 @@ extension AccountTerms {
             "effective": [
                 "max_tunnels": .limit(effective.maxTunnels), "players": .limit(effective.limits.players),
                 "bytes_per_s": .limit(effective.limits.bytes_per_s),
+                "bytes_per_month": .limit(bytes_per_month),
                 "idle_timeout_s": .limit(effective.limits.idle_timeout_s),
             ],
         ]
@@ -67,7 +68,7 @@ extension AccountView {
             "limits": [
                 "max_tunnels": .limit(effective.maxTunnels), "players": .limit(effective.limits.players),
                 "bytes_per_s": .limit(effective.limits.bytes_per_s),
-                "bytes_per_month": .limit(terms.plan.bytes_per_month),
+                "bytes_per_month": .limit(terms.bytes_per_month),
                 "idle_timeout_s": .limit(effective.limits.idle_timeout_s),
                 "chosen_names": .bool(effective.chosenNames), "own_domains": .bool(terms.plan.ownDomains),
                 "priority": .bool(terms.plan.priority), "members": .limit(terms.plan.maxMembers),
@@ -75,6 +76,7 @@ extension AccountView {
             "usage": [
                 "tunnels": .integer(Int64(tunnels)), "suspended_tunnels": .integer(Int64(suspendedTunnels)),
                 "members": .integer(Int64(members)),
+                "bytes_this_month": .integer(Int64(bytesThisMonth)),
             ],
         ]
     }

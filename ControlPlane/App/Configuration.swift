@@ -9,7 +9,14 @@ import Postgres
 import Reconcilers
 import Redis
 import Store
+import Stripe
 import Synchronization
+
+/// Where Stripe's API is, and the secret key to it.
+struct StripeAccess: Sendable {
+    var base: HTTPURL
+    var key: String
+}
 
 /// What `minecart-control serve` is told by its environment. All problems are found before anything starts.
 struct Configuration: Sendable {
@@ -23,6 +30,10 @@ struct Configuration: Sendable {
     var signing: KeySource
     /// Asked for the proofs of own domains.
     var nameServers: [SocketAddress]
+    /// nil when nothing is sold here.
+    var stripe: StripeAccess?
+    /// How long a late payment is forgiven.
+    var billingGrace_s: Int
     /// Regions that exist from the start; more come with relay keys.
     var regions: [(id: String, name: String)]
 
@@ -47,6 +58,11 @@ struct Configuration: Sendable {
         let publicURL = settings.publicURL(default: "http://localhost:\(listenAddress?.port ?? 8080)")
         mail = settings.mail()
         nameServers = settings.nameServers()
+        let signUp = settings.signUp(mail)
+        let sendsMail = if case .none = mail { false } else { true }
+        let webhookSecrets = (settings.secret("STRIPE_WEBHOOK_SECRET") ?? "").split(separator: ",")
+        stripe = settings.stripe()
+        billingGrace_s = settings.integer("BILLING_GRACE_HOURS", default: 168, in: 0...8760) * 3600
         regions = settings.regions(default: Self.defaultRegions)
         settings.logLevel()
         try settings.finish()
@@ -56,7 +72,8 @@ struct Configuration: Sendable {
         self.signing = signing
         api = APISettings(
             baseDomain: baseDomain, operatorKey: operatorKey, metricsToken: metricsToken,
-            trustedProxies: proxies, publicURL: publicURL)
+            trustedProxies: proxies, publicURL: publicURL, signUp: signUp, sendsMail: sendsMail,
+            stripeWebhookSecrets: webhookSecrets.map { String($0) })
     }
 }
 
@@ -231,6 +248,30 @@ extension Settings {
         if let servers = DNSServers.list(text) { return servers }
         reject("DNS_SERVERS must list name servers by IP address, such as 9.9.9.9,[2620:fe::fe]:53")
         return []
+    }
+
+    /// Accounts begin by mail where mails are sent to people, else at once.
+    fileprivate mutating func signUp(_ mail: MailDelivery) -> SignUpMode {
+        let standard = if case .service = mail { SignUpMode.verified } else { SignUpMode.open }
+        guard let name = optional("SIGN_UP") else { return standard }
+        guard let mode = SignUpMode(rawValue: name) else {
+            reject("SIGN_UP is \"\(name)\": it must be verified or open")
+            return standard
+        }
+        if case .none = mail, mode == .verified {
+            reject("SIGN_UP is verified, but no mail is sent: set MAIL_PROVIDER too")
+        }
+        return mode
+    }
+
+    fileprivate mutating func stripe() -> StripeAccess? {
+        let key = secret("STRIPE_SECRET_KEY")
+        let text = string("STRIPE_API_BASE", default: StripeClient.standardBase)
+        guard let base = HTTPURL(text), !text.contains("?") else {
+            reject("STRIPE_API_BASE must be a URL such as \(StripeClient.standardBase)")
+            return nil
+        }
+        return key.map { StripeAccess(base: base, key: $0) }
     }
 
     fileprivate mutating func publicURL(default standard: String) -> String {

@@ -10,6 +10,23 @@ import Postgres
 import Reconcilers
 import Redis
 import Store
+import Stripe
+
+/// What works on Stripe's events and compares with Stripe; only where there is a key to it.
+private struct BillingParts: Sendable {
+    let bell = Bell()
+    let worker: StripeWorker
+    let reconciler: StripeReconciler
+
+    init(
+        store: Store, client: StripeClient, terms: BillingTerms, leadership: Leadership, metrics: Metrics
+    ) {
+        let shown = StripeMetrics(metrics)
+        worker = StripeWorker(store: store, client: client, terms: terms, bell: bell, metrics: shown)
+        reconciler = StripeReconciler(
+            store: store, client: client, terms: terms, leadership: leadership, metrics: shown)
+    }
+}
 
 /// The running program: loops, connections and tasks, put together and taken apart.
 enum ControlPlane {
@@ -45,18 +62,28 @@ enum ControlPlane {
         let reaper = RelayReaper(store: store, board: board, leadership: leadership)
         let housekeeping = Housekeeping(store: store, leadership: leadership)
         let domains = DomainChecks(store: store, checker: checker, leadership: leadership)
+        let quotas = QuotaKeeper(store: store, leadership: leadership)
         let outgoing = HTTPCaller(on: hub.mailbox)
         let mails = MailSender(
             store: store, delivery: configuration.mail, http: outgoing, metrics: metrics)
+        let billing = configuration.stripe.map {
+            BillingParts(
+                store: store,
+                client: StripeClient(base: $0.base, key: $0.key, transport: outgoing),
+                terms: BillingTerms(
+                    grace_s: configuration.billingGrace_s, link: configuration.api.publicURL),
+                leadership: leadership, metrics: metrics)
+        }
         let listener = Postgres.Listener(
             url: configuration.unpooledDatabaseURL,
-            channels: [AssignmentsChannel.name, SigningKeysChannel.name])
+            channels: [AssignmentsChannel.name, SigningKeysChannel.name, StripeEventsChannel.name])
         let work = Task {
             await withDiscardingTaskGroup { group in
                 group.addTask { await leadership.run() }
                 group.addTask { await publisher.run() }
                 group.addTask { await reaper.run() }
                 group.addTask { await housekeeping.run() }
+                group.addTask { await quotas.run() }
                 group.addTask { await mails.run() }
                 group.addTask { await keys.run() }
                 group.addTask { await domains.run() }
@@ -64,7 +91,11 @@ enum ControlPlane {
                     let rotator = KeyRotator(store: store, rotation: rotation, leadership: leadership)
                     group.addTask { await rotator.run() }
                 }
-                group.addTask { await follow(listener, watch, keys) }
+                if let billing {
+                    group.addTask { await billing.worker.run() }
+                    group.addTask { await billing.reconciler.run() }
+                }
+                group.addTask { await follow(listener, watch, keys, billing?.bell) }
                 group.addTask { await keepRegions(configuration.regions, store, loads) }
             }
         }
@@ -99,7 +130,7 @@ enum ControlPlane {
 
     /// Passes on what the database tells; whatever was missed while away is looked up by those who wait.
     private static func follow(
-        _ listener: Postgres.Listener, _ watch: RegionWatch, _ keys: SigningKeys
+        _ listener: Postgres.Listener, _ watch: RegionWatch, _ keys: SigningKeys, _ bell: Bell?
     ) async {
         var isAway = false
         for await event in listener.events {
@@ -108,6 +139,7 @@ enum ControlPlane {
                 if isAway { log.info("the database is back") }
                 isAway = false
                 watch.wakeAll()
+                bell?.ring()
                 Task { await keys.reload() }
             case .notification(let notification) where notification.channel == SigningKeysChannel.name:
                 Task {
@@ -115,6 +147,8 @@ enum ControlPlane {
                     // Held polls tell relays of the new set.
                     watch.wakeAll()
                 }
+            case .notification(let notification) where notification.channel == StripeEventsChannel.name:
+                bell?.ring()
             case .notification(let notification):
                 if let change = AssignmentsChannel.parse(notification.payload) {
                     watch.advance(change.region, to: change.rev)

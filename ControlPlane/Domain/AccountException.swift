@@ -23,17 +23,19 @@ public struct AccountException: Sendable, Hashable {
     public var players: Override
     public var bytes_per_s: Override
     public var idle_timeout_s: Override
+    public var bytes_per_month: Override
 
     public static let none = AccountException()
 
     public init(
         maxTunnels: Override = .plan, players: Override = .plan, bytes_per_s: Override = .plan,
-        idle_timeout_s: Override = .plan
+        idle_timeout_s: Override = .plan, bytes_per_month: Override = .plan
     ) {
         self.maxTunnels = maxTunnels
         self.players = players
         self.bytes_per_s = bytes_per_s
         self.idle_timeout_s = idle_timeout_s
+        self.bytes_per_month = bytes_per_month
     }
 
     public func over(_ limits: Limits) -> Limits {

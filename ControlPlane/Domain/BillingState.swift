@@ -14,6 +14,11 @@ public enum BillingState: String, Sendable, Hashable, CaseIterable {
 
     public var isServed: Bool { self != .suspended }
     public var isThrottled: Bool { self == .throttled }
+    /// Whether what goes beyond a plan's volume can be put on the bill.
+    public var sellsVolume: Bool { self == .active || self == .grace }
+
+    /// The plan of those who pay nothing.
+    public static let freePlan = "free"
 }
 
 /// What an account's terms follow from.

@@ -30,9 +30,17 @@ public struct EmailAddress: Sendable, Hashable {
     }
 }
 
-/// What we ask of passwords: length only (NIST SP 800-63B, 5.1.1), and not the address itself.
+extension EmailAddress {
+    /// Enough to recognise an address that one knows, such as `a***@mail.example`: for the audit log.
+    public static func masked(_ text: String) -> String {
+        text.prefix(1) + "***" + text[(text.lastIndex(of: "@") ?? text.endIndex)...]
+    }
+}
+
+/// What we ask of passwords: length only, 15 characters where there is no second factor (NIST SP 800-63B-4, 3.1.1.2),
+/// and not the address itself.
 public enum PasswordRule {
-    public static let length = 8...256
+    public static let length = 15...256
 
     /// What to do about a password that is refused; nil when it is fine.
     public static func problem(_ password: String, email: String) -> String? {

@@ -8,16 +8,19 @@ public struct Mail: Sendable, Hashable {
     public let text: String
     /// Short and stable, for logs and counting, such as `verify-email`.
     public let kind: String
+    /// How long it is worth sending; nil for ever.
+    public let life_s: Int?
 
     private static let maxSubjectCharacters = 200
 
     /// Control characters in the subject become spaces.
-    public init(to: String, subject: String, text: String, kind: String) {
+    public init(to: String, subject: String, text: String, kind: String, life_s: Int? = nil) {
         self.to = to
         let plain = subject.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }
         self.subject = String(String(String.UnicodeScalarView(plain)).prefix(Self.maxSubjectCharacters))
         self.text = text
         self.kind = kind
+        self.life_s = life_s
     }
 }
 

@@ -11,6 +11,15 @@ public struct AccountTerms: Sendable, Hashable {
 
     /// What counts.
     public var effective: Plan { plan.plan.with(state.exception, isThrottled: state.isThrottled) }
+    /// nil is no quota.
+    public var bytes_per_month: Int? { state.exception.bytes_per_month.over(plan.bytes_per_month) }
+
+    /// The month's volume with so many bytes used.
+    func volume(used: Int) -> MonthlyVolume {
+        MonthlyVolume(
+            included: bytes_per_month, used: used,
+            isSoldBeyond: plan.stripeMeter != nil && state.billing.sellsVolume)
+    }
 
     /// From `plans` joined with `accounts` and `account_limits` (its columns begin with `own_`).
     init(_ account: AccountID, _ row: Row) throws(PostgresError) {
@@ -34,6 +43,8 @@ public struct AccountView: Sendable, Hashable {
     public var tunnels: Int
     /// How many of them are suspended, for whatever reason.
     public var suspendedTunnels: Int
+    /// Moved since the month began, both ways together.
+    public var bytesThisMonth: Int
 }
 
 extension Store {
@@ -46,9 +57,10 @@ extension Store {
                     SELECT plans.id, plans.name, plans.position, plans.max_tunnels, plans.max_players,
                         plans.bytes_per_s, plans.bytes_per_month, plans.idle_timeout_s, plans.chosen_names,
                         plans.own_domains, plans.priority, plans.max_members, plans.stripe_price,
-                        plans.throttled_bytes_per_s, a.billing_state, a.quota_throttled,
+                        plans.throttled_bytes_per_s, plans.stripe_meter, a.billing_state, a.quota_throttled,
                         x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
                         x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s,
+                        x.bytes_per_month AS own_bytes_per_month,
                         a.suspended_at IS NOT NULL AS suspended, a.name AS own_name,
                         (SELECT count(*) FROM members m WHERE m.account_id = a.id) AS members,
                         (SELECT count(*) FROM tunnels t WHERE t.account_id = a.id) AS tunnels,
@@ -57,7 +69,7 @@ extension Store {
                     FROM accounts a
                     JOIN plans ON plans.id = a.plan_id
                     LEFT JOIN account_limits x ON x.account_id = a.id
-                    WHERE a.id = $1
+                    WHERE a.id = $1 AND a.deleted_at IS NULL
                     """, id
                 ).first
             else { return nil }
@@ -65,7 +77,8 @@ extension Store {
             let tunnels: Int = try row["tunnels"]
             return AccountView(
                 terms: terms, name: try row["own_name"], members: try row["members"], tunnels: tunnels,
-                suspendedTunnels: terms.state.isServed ? try row["suspended_tunnels"] : tunnels)
+                suspendedTunnels: terms.state.isServed ? try row["suspended_tunnels"] : tunnels,
+                bytesThisMonth: try tx.bytesUsed(by: id, in: tx.thisMonth()))
         }
     }
 
@@ -118,6 +131,11 @@ extension Transaction {
             after = onPlan
         }
         after.state = state
+        if state.isOverQuota == before.state.isOverQuota {
+            // Other terms may include more or less than is used already.
+            state.isOverQuota = after.volume(used: try bytesUsed(by: account, in: thisMonth())).isUsedUp
+            after.state = state
+        }
         if state.exception != before.state.exception { try write(state.exception, of: account) }
         try query(
             """
@@ -138,14 +156,16 @@ extension Transaction {
         }
         try query(
             """
-            INSERT INTO account_limits (account_id, max_tunnels, max_players, bytes_per_s, idle_timeout_s)
-            VALUES ($1, $2, $3, $4, $5)
+            INSERT INTO account_limits (
+                account_id, max_tunnels, max_players, bytes_per_s, idle_timeout_s, bytes_per_month)
+            VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (account_id) DO UPDATE SET
                 max_tunnels = excluded.max_tunnels, max_players = excluded.max_players,
                 bytes_per_s = excluded.bytes_per_s, idle_timeout_s = excluded.idle_timeout_s,
-                changed_at = now()
+                bytes_per_month = excluded.bytes_per_month, changed_at = now()
             """, account, exception.maxTunnels.column, exception.players.column,
-            exception.bytes_per_s.column, exception.idle_timeout_s.column)
+            exception.bytes_per_s.column, exception.idle_timeout_s.column,
+            exception.bytes_per_month.column)
     }
 }
 
@@ -175,7 +195,7 @@ extension Transaction {
     mutating func lockedTerms(of account: AccountID) throws(PostgresError) -> AccountTerms? {
         guard
             let row = try query(
-                "SELECT plan_id FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account
+                "SELECT plan_id FROM accounts WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE", account
             ).first
         else { return nil }
         return try lockedTerms(of: account, on: row["plan_id"])
@@ -191,9 +211,10 @@ extension Transaction {
                 SELECT plans.id, plans.name, plans.position, plans.max_tunnels, plans.max_players,
                     plans.bytes_per_s, plans.bytes_per_month, plans.idle_timeout_s, plans.chosen_names,
                     plans.own_domains, plans.priority, plans.max_members, plans.stripe_price,
-                    plans.throttled_bytes_per_s, a.billing_state, a.quota_throttled,
+                    plans.throttled_bytes_per_s, plans.stripe_meter, a.billing_state, a.quota_throttled,
                     x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
                     x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s,
+                    x.bytes_per_month AS own_bytes_per_month,
                     a.suspended_at IS NOT NULL AS suspended
                 FROM accounts a
                 JOIN plans ON plans.id = $2
@@ -237,7 +258,8 @@ extension AccountException {
             maxTunnels: Override(column: try row["own_max_tunnels"]),
             players: Override(column: try row["own_max_players"]),
             bytes_per_s: Override(column: try row["own_bytes_per_s"]),
-            idle_timeout_s: Override(column: try row["own_idle_timeout_s"]))
+            idle_timeout_s: Override(column: try row["own_idle_timeout_s"]),
+            bytes_per_month: Override(column: try row["own_bytes_per_month"]))
     }
 
     /// As it looks in answers and in the audit log: null is no limit, a number that is missing is the plan's.
@@ -245,7 +267,7 @@ extension AccountException {
         var object = JSONObject()
         for (name, override) in [
             ("max_tunnels", maxTunnels), ("players", players), ("bytes_per_s", bytes_per_s),
-            ("idle_timeout_s", idle_timeout_s),
+            ("bytes_per_month", bytes_per_month), ("idle_timeout_s", idle_timeout_s),
         ] {
             switch override {
             case .plan: continue

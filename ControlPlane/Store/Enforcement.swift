@@ -47,7 +47,7 @@ struct Holding: Sendable {
 }
 
 /// Relays take in a revision at once: one that tells of more tunnels than this is cut into several.
-private let maxTunnelsPerRevision = 1000
+let maxTunnelsPerRevision = 1000
 
 extension Transaction {
     /// Suspends surplus tunnels, resumes those that have room again, and tells the regions of every tunnel whose

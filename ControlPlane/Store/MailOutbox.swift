@@ -19,12 +19,36 @@ public struct ClaimedMail: Sendable {
     }
 }
 
+public enum MailOutbox {
+    /// Mails that strangers caused, to one address.
+    public static let maxUnaskedAnHour = 5
+}
+
 extension Transaction {
     /// Puts a mail into the outbox: it goes out once this transaction is committed, and only then.
-    public mutating func post(_ mail: Mail) throws(PostgresError) {
+    public mutating func post(_ mail: Mail) throws(PostgresError) { try post(mail, isUnasked: false) }
+
+    /// Posts a mail that a stranger may have caused. False when its address has had enough of those within the hour:
+    /// then nothing is posted.
+    public mutating func postUnasked(_ mail: Mail) throws(PostgresError) -> Bool {
+        // One at a time, or all would count before any has posted.
+        try query("SELECT pg_advisory_xact_lock(hashtextextended(lower($1), 0))", mail.to)
+        let lately: Int = try row(
+            """
+            SELECT count(*) AS n FROM mail_outbox
+            WHERE lower(recipient) = lower($1) AND unasked AND created_at > now() - interval '1 hour'
+            """, mail.to)["n"]
+        guard lately < MailOutbox.maxUnaskedAnHour else { return false }
+        try post(mail, isUnasked: true)
+        return true
+    }
+
+    private mutating func post(_ mail: Mail, isUnasked: Bool) throws(PostgresError) {
         try query(
-            "INSERT INTO mail_outbox (id, recipient, subject, body, kind) VALUES ($1, $2, $3, $4, $5)",
-            MailID.random(), mail.to, mail.subject, mail.text, mail.kind)
+            """
+            INSERT INTO mail_outbox (id, recipient, subject, body, kind, unasked, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7))
+            """, MailID.random(), mail.to, mail.subject, mail.text, mail.kind, isUnasked, mail.life_s)
     }
 
     /// The addresses of the account's owners, the oldest first.
@@ -58,6 +82,7 @@ extension Store {
                 WITH due AS (
                     SELECT id FROM mail_outbox
                     WHERE state = 'waiting' AND next_try_at <= now()
+                        AND (expires_at IS NULL OR expires_at > now())
                     ORDER BY next_try_at
                     LIMIT $1
                     FOR UPDATE SKIP LOCKED

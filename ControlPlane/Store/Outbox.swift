@@ -1,4 +1,5 @@
 import Core
+import Domain
 import Postgres
 import Synchronization
 import Wire
@@ -142,15 +143,26 @@ extension Store {
             relays: relays.values.sorted { $0.id < $1.id }, isCumulative: true)
     }
 
-    /// Forgets what nobody asks for any more: old outbox rows, expired sign-ins, old replies.
+    /// Forgets what nobody asks for any more: old outbox rows, expired sign-ins, old replies, links that are not good
+    /// any more, mails that are settled.
     public func tidy(as lease: Lease) async throws(StoreError) {
         try await transaction { tx in
             try tx.check(lease)
             try tx.query("DELETE FROM outbox WHERE created_at < now() - interval '1 hour'")
             try tx.query("DELETE FROM usage_reports WHERE received_at < now() - interval '14 days'")
+            try tx.query(
+                "DELETE FROM usage_hours WHERE hour < now() - make_interval(secs => $1)",
+                UsageSpan.kept_s)
             try tx.query("DELETE FROM sessions WHERE expires_at < now()")
             try tx.query("DELETE FROM invitations WHERE expires_at < now() - interval '30 days'")
             try tx.query("DELETE FROM idempotency_keys WHERE created_at < now() - interval '24 hours'")
+            try tx.query("DELETE FROM mail_tokens WHERE expires_at < now()")
+            try tx.query(
+                """
+                UPDATE mail_outbox SET state = 'given_up', body = '', problem = 'it was too late', finished_at = now()
+                WHERE state = 'waiting' AND expires_at < now()
+                """)
+            try tx.query("DELETE FROM mail_outbox WHERE finished_at < now() - interval '30 days'")
         }
     }
 }

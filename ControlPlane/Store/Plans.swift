@@ -20,6 +20,8 @@ public struct PlanView: Sendable, Hashable {
     public var maxMembers: Int?
     /// The Stripe price that sells it.
     public var stripePrice: String?
+    /// The event name of the Stripe meter that bills what goes beyond `bytes_per_month`; nil when that is not sold.
+    public var stripeMeter: String?
     /// What an account has instead of its rate once its volume is used up or its bill is late; nil is its usual rate.
     public var throttled_bytes_per_s: Int? { plan.throttled_bytes_per_s }
 
@@ -35,6 +37,7 @@ public struct PlanView: Sendable, Hashable {
         priority = try row["priority"]
         maxMembers = try row["max_members"]
         stripePrice = try row["stripe_price"]
+        stripeMeter = try row["stripe_meter"]
     }
 
     /// As it looks in answers and in the audit log; null is no limit.
@@ -46,6 +49,7 @@ public struct PlanView: Sendable, Hashable {
             "idle_timeout_s": .limit(plan.limits.idle_timeout_s), "chosen_names": .bool(plan.chosenNames),
             "own_domains": .bool(ownDomains), "priority": .bool(priority), "members": .limit(maxMembers),
             "stripe_price": stripePrice.map { .string($0) } ?? .null,
+            "stripe_meter": stripeMeter.map { .string($0) } ?? .null,
             "throttled_bytes_per_s": .limit(throttled_bytes_per_s),
         ]
     }
@@ -57,7 +61,8 @@ extension Store {
             try tx.query(
                 """
                 SELECT id, name, position, max_tunnels, max_players, bytes_per_s, bytes_per_month, idle_timeout_s,
-                    chosen_names, own_domains, priority, max_members, stripe_price, throttled_bytes_per_s
+                    chosen_names, own_domains, priority, max_members, stripe_price, throttled_bytes_per_s,
+                    stripe_meter
                 FROM plans ORDER BY position, id
                 """
             ).map { try PlanView($0) }
@@ -75,7 +80,7 @@ extension Store {
                     """
                     SELECT id, name, position, max_tunnels, max_players, bytes_per_s, bytes_per_month,
                         idle_timeout_s, chosen_names, own_domains, priority, max_members, stripe_price,
-                        throttled_bytes_per_s
+                        throttled_bytes_per_s, stripe_meter
                     FROM plans WHERE id = $1 FOR NO KEY UPDATE
                     """, id
                 ).first
@@ -91,6 +96,10 @@ extension Store {
                 || before.ownDomains != after.ownDomains
             {
                 try tx.enforce(tx.holdings(before: before, after: after), actor: actor)
+            }
+            if before.stripePrice != after.stripePrice || before.position != after.position {
+                let prices = [before.stripePrice, after.stripePrice].compactMap { $0 }
+                if !prices.isEmpty { try tx.redecideBuyers(of: prices) }
             }
             try tx.audit(
                 "plan.update", actor: actor, account: nil, subject: id, before: before.json,
@@ -108,12 +117,13 @@ extension Transaction {
                 UPDATE plans SET
                     name = $2, position = $3, max_tunnels = $4, max_players = $5, bytes_per_s = $6,
                     bytes_per_month = $7, idle_timeout_s = $8, chosen_names = $9, own_domains = $10,
-                    priority = $11, max_members = $12, stripe_price = $13, throttled_bytes_per_s = $14
+                    priority = $11, max_members = $12, stripe_price = $13, throttled_bytes_per_s = $14,
+                    stripe_meter = $15
                 WHERE id = $1
                 """, view.plan.id, view.name, view.position, view.plan.maxTunnels, view.plan.limits.players,
                 view.plan.limits.bytes_per_s, view.bytes_per_month, view.plan.limits.idle_timeout_s,
                 view.plan.chosenNames, view.ownDomains, view.priority, view.maxMembers, view.stripePrice,
-                view.throttled_bytes_per_s)
+                view.throttled_bytes_per_s, view.stripeMeter)
         } catch PostgresError.uniqueViolation(constraint: "plans_stripe_price_key") {
             throw StoreError.priceTaken
         }
@@ -128,7 +138,8 @@ extension Transaction {
             SELECT t.account_id, t.id, t.region_id, t.suspended_reason, a.served, a.throttled,
                 EXISTS (SELECT 1 FROM domains d WHERE d.tunnel_id = t.id AND d.state = 'proven') AS has_domains,
                 x.max_tunnels AS own_max_tunnels, x.max_players AS own_max_players,
-                x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s
+                x.bytes_per_s AS own_bytes_per_s, x.idle_timeout_s AS own_idle_timeout_s,
+                x.bytes_per_month AS own_bytes_per_month
             FROM accounts a
             JOIN tunnels t ON t.account_id = a.id
             LEFT JOIN account_limits x ON x.account_id = a.id

@@ -170,18 +170,20 @@ extension Store {
             guard let terms = try tx.lockedTerms(of: account),
                 let row = try tx.query(
                     """
-                    SELECT id, region_id, hostname, suspended_reason, false AS has_domains FROM tunnels
+                    SELECT id, seq, region_id, hostname, suspended_reason, false AS has_domains
+                    FROM tunnels
                     WHERE id = $1 AND account_id = $2 FOR UPDATE
                     """, id, account
                 ).first
             else { return false }
             let hostname: String = try row["hostname"]
+            let seq: Int = try row["seq"]
             let deleted = try HeldTunnel(row)
             try tx.query(
                 """
-                INSERT INTO former_tunnels (id, account_id, hostname) VALUES ($1, $2, $3)
+                INSERT INTO former_tunnels (id, account_id, seq, hostname) VALUES ($1, $2, $3, $4)
                 ON CONFLICT DO NOTHING
-                """, id, account, hostname)
+                """, id, account, seq, hostname)
             try tx.query("DELETE FROM tunnels WHERE id = $1", id)
             try tx.enforce([tx.holding(terms, terms)], deleted: deleted, actor: actor)
             try tx.audit(

@@ -43,6 +43,13 @@ public struct StripeClient: Sendable {
         StripeClient(base, key, transport, StripeRetry(maxRetries: maxRetries), deadline)
     }
 
+    /// Whether the key is for real money; nil when it does not show that.
+    public var isLive: Bool? {
+        let parts = key.split(separator: "_")
+        guard parts.count >= 3 else { return nil }
+        return parts[1] == "live" ? true : parts[1] == "test" ? false : nil
+    }
+
     private init(
         _ base: String, _ key: String, _ transport: any StripeTransport, _ retry: StripeRetry,
         _ deadline: Milliseconds

@@ -27,6 +27,7 @@ struct Fixture: Sendable {
     static let metricsToken = "metrics-token-for-tests"
     static let password = "correct horse battery"
     static let baseDomain = "mine.example"
+    static let publicURL = "https://api.mine.example"
 
     /// A busy machine may take its time, except where a test is about that.
     static let patient = PostgresTimeouts(connect: .seconds(30), work: .seconds(30))
@@ -39,7 +40,8 @@ struct Fixture: Sendable {
     /// With a `box` the signing keys are in the database.
     init(
         url: String? = nil, timeouts: PostgresTimeouts = patient, box: SecretBox? = nil,
-        names: any TXTResolver = NoNameServer()
+        signUp: SignUpMode = .open, sendsMail: Bool = true, names: any TXTResolver = NoNameServer(),
+        stripeWebhookSecrets: [String] = ["whsec_old", "whsec_new"]
     ) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
         key = try SigningKey.generate()
@@ -54,7 +56,8 @@ struct Fixture: Sendable {
         api = API(
             settings: APISettings(
                 baseDomain: Self.baseDomain, operatorKey: Self.operatorKey,
-                metricsToken: Self.metricsToken, trustedProxies: proxies),
+                metricsToken: Self.metricsToken, trustedProxies: proxies, publicURL: Self.publicURL,
+                signUp: signUp, sendsMail: sendsMail, stripeWebhookSecrets: stripeWebhookSecrets),
             keys: keys, store: store, loads: loads, watch: watch,
             domains: DomainChecker(store: store, resolver: names), metrics: Metrics())
         try await store.ensureRegion("eu", name: "Europe")

@@ -67,6 +67,10 @@ import Testing
                 "POST /v1/sessions", "POST /v1/sessions/refresh", "POST /v1/sessions/switch",
                 "POST /v1/invitations/lookup", "POST /v1/invitations/accept", "POST /v1/invitations/decline",
                 "GET /v1/pages/invitation",
+                "POST /v1/users/verify",
+                "POST /v1/password-resets", "POST /v1/password-resets/confirm",
+                "POST /v1/email-changes/confirm", "GET /v1/pages/verify", "GET /v1/pages/forgot",
+                "GET /v1/pages/reset", "GET /v1/pages/change-email", "POST /v1/webhooks/stripe",
             ])
     }
 

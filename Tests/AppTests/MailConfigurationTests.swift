@@ -1,5 +1,6 @@
 import API
 import Core
+import Domain
 import Reconcilers
 import Testing
 
@@ -26,6 +27,17 @@ import Testing
             return
         }
         #expect(configuration.api.publicURL == "http://localhost:8080")
+        #expect(configuration.api.signUp == .open)
+        #expect(!configuration.api.sendsMail)
+    }
+
+    @Test func accountsBeginByMailWhereMailsAreSentToPeople() throws {
+        #expect(try read(Self.postmark).api.signUp == .verified)
+        #expect(try read(Self.postmark.merging(["SIGN_UP": "open"]) { $1 }).api.signUp == .open)
+        let log = try read(["MAIL_LOG": "/tmp/mail.log"]).api
+        #expect(log.signUp == .open && log.sendsMail)
+        #expect(try read(["MAIL_LOG": "/tmp/mail.log", "SIGN_UP": "verified"]).api.signUp == .verified)
+        #expect(throws: SettingsError.self) { try read(["SIGN_UP": "verified"]) }
     }
 
     @Test func aMailLogIsForDevelopment() throws {
@@ -47,7 +59,7 @@ import Testing
 
     @Test(arguments: [
         ("MAIL_PROVIDER", "pigeon"), ("MAIL_TOKEN", ""), ("MAIL_FROM", ""), ("MAIL_API_BASE", "mail.example"),
-        ("PUBLIC_URL", "dvv.one"), ("MAIL_PROVIDER", "log"),
+        ("PUBLIC_URL", "dvv.one"), ("MAIL_PROVIDER", "log"), ("SIGN_UP", "perhaps"),
     ])
     func aWrongValueIsNamed(_ name: String, _ value: String) {
         do throws(SettingsError) {

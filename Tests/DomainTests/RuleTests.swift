@@ -46,7 +46,9 @@ import Wire
 
 @Suite struct PasswordRuleTests {
     @Test func passwordsAreLongEnoughAndNotTheAddress() {
-        #expect(PasswordRule.problem("1234567", email: "a@b.co") != nil)
+        #expect(PasswordRule.problem(String(repeating: "x", count: 14), email: "a@b.co") != nil)
+        #expect(PasswordRule.problem(String(repeating: "x", count: 15), email: "a@b.co") == nil)
+        #expect(PasswordRule.problem(String(repeating: "x", count: 256), email: "a@b.co") == nil)
         #expect(PasswordRule.problem(String(repeating: "x", count: 257), email: "a@b.co") != nil)
         #expect(PasswordRule.problem("Anna@Example.com", email: "anna@example.com") != nil)
         #expect(PasswordRule.problem("correct horse battery", email: "a@b.co") == nil)

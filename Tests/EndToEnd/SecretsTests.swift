@@ -22,6 +22,13 @@ extension Broken {
             let byEnvironment = try fleet.startAgent(account, home: home.port)
             let tunnel = try byEnvironment.waitForTunnel()
 
+            // A link of a mail: its page, then its click.
+            let link = try fleet.mailedLink(to: account.email)
+            let token = String(try #require(link.split(separator: "=").last))
+            try #require(link == "http://localhost:\(fleet.controlPort)/v1/pages/verify#token=\(token)")
+            try #require(try fleet.ask("GET", "/v1/pages/verify", key: nil).status == 200)
+            _ = try fleet.call("POST", "/v1/users/verify", key: nil, ["token": .string(token)], expect: 200)
+
             // What fails talks most.
             let player = try Player.join(port: tunnel.port, tunnel.hostname)
             try player.echo()
@@ -45,7 +52,8 @@ extension Broken {
 
             let secrets = fleet.secrets
             var all = [
-                "agent key": account.agentKey, "password": account.password, "access token": account.key,
+                "mail's token": token, "agent key": account.agentKey, "password": account.password,
+                "access token": account.key,
                 "refresh token": account.refreshToken, "signing key": secrets.signingKey,
                 "operator key": secrets.operatorKey, "database password": secrets.databasePassword,
                 "control plane's Redis password": secrets.controlRedisPassword,

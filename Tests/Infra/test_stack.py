@@ -2,10 +2,12 @@
 
 import json
 import pathlib
+import re
 import stat
 import subprocess
 import time
 import unittest
+import urllib.error
 import urllib.request
 
 from stack import ROOT, Stack, StackTestCase, is_running, player, processes_naming, run
@@ -15,6 +17,18 @@ def get(url, key=None):
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return answer.read().decode()
+
+
+def post(url, body):
+    """The answer's status and JSON."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
 
 
 class StackTests(StackTestCase):
@@ -43,6 +57,22 @@ class StackTests(StackTestCase):
         self.assertIn("data", json.loads(get(env["CONTROL_URL"] + "/v1/tunnels", env["ACCOUNT_API_KEY"])))
         regions = json.loads(get(env["CONTROL_URL"] + "/v1/regions", env["AGENT_KEY"]))["data"]
         self.assertLessEqual({"eu", "us"}, {region["id"] for region in regions})
+
+    def test_sign_ups_need_no_mail_and_links_are_in_the_mail_log(self):
+        url = self.stack.env["CONTROL_URL"]
+        person = {"email": "steve@mail.example", "password": "a password of steve"}
+        self.assertEqual(post(url + "/v1/users", person)[0], 202)
+        self.assertEqual(post(url + "/v1/sessions", person)[0], 201)
+        self.assertEqual(post(url + "/v1/password-resets", {"email": person["email"]})[0], 202)
+        ends_at = time.monotonic() + 30
+        log = self.stack.directory / "mail.log"
+        while not (links := re.findall(r"/v1/pages/reset#token=(\S+)", log.read_text())):
+            self.assertLess(time.monotonic(), ends_at, "no mail came")
+            time.sleep(0.1)
+        self.assertIn("password-resets/confirm", get(url + "/v1/pages/reset"))
+        new = {"token": links[-1], "password": "another one of steve"}
+        self.assertEqual(post(url + "/v1/password-resets/confirm", new)[0], 200)
+        self.assertEqual(post(url + "/v1/sessions", person)[0], 401)
 
     def test_a_relay_restarts_in_its_place_and_another_is_added(self):
         before = self.stack.env

@@ -19,7 +19,7 @@ final class Fleet: Sendable {
     let secrets = Secrets()
     let redis: PrivateRedis
     let controlPort: Int
-    private let databaseURL: String
+    let databaseURL: String
     /// What proofs of own domains are looked up at.
     private let nameServer: PrivateNameServer?
     private let state: Mutex<State>
@@ -163,6 +163,9 @@ final class Fleet: Sendable {
         return answer.json
     }
 
+    /// All mails that were sent, as MAIL_LOG has them.
+    var mails: String { Settings.read(folder + "/mail.log") ?? "" }
+
     // MARK: relays
 
     var relays: [Relay] { state.withLock { $0.relays } }
@@ -190,6 +193,7 @@ final class Fleet: Sendable {
                 "HTTP_HOST": "127.0.0.1", "PORT": "0", "CONTROL_URL": controlURL,
                 "REDIS_URL": "redis://relay:\(secrets.relayRedisPassword)@127.0.0.1:\(redis.port)",
                 "BASE_DOMAIN": Self.baseDomain, "STATE_DIR": stateFolder, "LOG_LEVEL": "debug",
+                "RELAY_USAGE_S": "1",
             ], folder: folder)
         func port(_ mark: String) throws -> Int {
             guard let port = Endpoint(try part.logged(mark))?.port else {
@@ -259,6 +263,17 @@ final class Fleet: Sendable {
             refreshToken: session["refresh_token"]?.stringValue ?? "", agentKey: agentKey, agentKeyID: id)
         state.withLock { $0.accounts.append(account) }
         return account
+    }
+
+    /// The link in the newest mail to this address.
+    func mailedLink(to email: String) throws -> String {
+        try eventuallyWorks("a mail with a link goes to \(email)", within: patience) {
+            let mails = (Files.read(folder + "/mail.log") ?? "").split(separator: "\nTo: ")
+            guard let mail = mails.last(where: { $0.hasPrefix(email) }),
+                let link = mail.split(whereSeparator: \.isWhitespace).last(where: { $0.contains("#token=") })
+            else { throw Trouble("there is none") }
+            return String(link)
+        }
     }
 
     /// Everybody who signed up, oldest first.
