@@ -100,8 +100,8 @@ extension Transaction {
         }
         try query(
             """
-            INSERT INTO former_tunnels (id, account_id, hostname)
-            SELECT id, account_id, hostname FROM tunnels WHERE account_id = $1
+            INSERT INTO former_tunnels (id, account_id, hostname, seq)
+            SELECT id, account_id, hostname, seq FROM tunnels WHERE account_id = $1
             ON CONFLICT DO NOTHING
             """, account)
         try query(
