@@ -197,7 +197,7 @@ import Testing
         let owner = try await fixture.person("owner")
         _ = try await invite(fixture, "a@mail.example", as: owner.bearer)
         let mails = try await fixture.sql("SELECT body AS v FROM mail_outbox WHERE kind = 'invitation'")
-        #expect(mails.first?.contains("http://localhost:8080/v1/pages/invitation#token=") == true)
+        #expect(mails.first?.contains("\(Fixture.publicURL)/v1/pages/invitation#token=") == true)
         let page = try await fixture.call("GET", "/v1/pages/invitation?utm_source=mail")
         #expect(page.status == 200)
         let policy = try #require(page.headers["content-security-policy"])
