@@ -61,10 +61,14 @@ extension Store {
             try tx.query("DELETE FROM api_keys WHERE account_id = $1", account)
             try tx.query("DELETE FROM invitations WHERE account_id = $1", account)
             try tx.query("DELETE FROM account_limits WHERE account_id = $1", account)
+            // With links that went to those who are gone: none of them may bring an account back.
             try tx.query(
                 """
-                DELETE FROM users u WHERE u.id = ANY ($1)
-                    AND NOT EXISTS (SELECT 1 FROM members m WHERE m.user_id = u.id)
+                WITH gone AS (
+                    DELETE FROM users u WHERE u.id = ANY ($1)
+                        AND NOT EXISTS (SELECT 1 FROM members m WHERE m.user_id = u.id)
+                    RETURNING u.email)
+                DELETE FROM mail_tokens t USING gone WHERE lower(t.email) = lower(gone.email)
                 """, TextArray(members.map(\.user)))
             try tx.query("UPDATE accounts SET deleted_at = now(), name = NULL WHERE id = $1", account)
             try tx.audit(

@@ -134,7 +134,9 @@ extension Store {
                 } catch PostgresError.uniqueViolation(constraint: "users_email_key") {
                     throw StoreError.emailTaken
                 }
-                try tx.query("DELETE FROM mail_tokens WHERE user_id = $1", user)
+                // The old address is nobody's now: no link that went there may make it somebody's.
+                try tx.query(
+                    "DELETE FROM mail_tokens WHERE user_id = $1 OR lower(email) = lower($2)", user, old)
                 try tx.auditPerson(
                     "user.email_change", user, actor: Actor(user.text, address: address),
                     before: ["email": .string(EmailAddress.masked(old))],
