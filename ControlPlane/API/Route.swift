@@ -101,7 +101,7 @@ public struct RouteTable: Sendable {
     public static let standard = RouteTable(
         SystemRoutes.all + UserRoutes.all + AgentKeyRoutes.all + APIKeyRoutes.all + TunnelRoutes.all
             + PlacementRoutes.all + RelayRoutes.all + OperatorRoutes.all + OperatorKeyRoutes.all
-            + PlanRoutes.all + AccountRoutes.all + SigningKeyRoutes.all + DomainRoutes.all)
+            + PlanRoutes.all + AccountRoutes.all + SigningKeyRoutes.all + AuditRoutes.all + DomainRoutes.all)
 
     init(_ routes: [Route]) { self.routes = routes }
 

@@ -45,7 +45,7 @@ enum UserRoutes {
         let password = fields.newPassword("password", email: email)
         try fields.finish()
         let hash = try await api.passwords.hash(password)
-        try await api.store.signUp(email: email, passwordHash: hash)
+        try await api.store.signUp(email: email, passwordHash: hash, address: call.client)
         return .json(
             202,
             ["message": "If this address was not known yet, its account is ready: sign in at /v1/sessions."])
@@ -65,7 +65,8 @@ enum UserRoutes {
         api.signIns.succeeded(email: email, client: call.client)
         let key = SecureRandom.bytes(SHA256.byteCount)
         let signIn = SignInID.new()
-        try await api.store.openSession(signIn, user: user, refreshKey: key, lifetime_s: sessionLifetime_s)
+        try await api.store.openSession(
+            signIn, user: user, refreshKey: key, lifetime_s: sessionLifetime_s, address: call.client)
         return try tokens(
             api, user: user.user, account: user.account, RefreshToken(signIn: signIn, counter: 0), key, 201)
     }
@@ -78,7 +79,7 @@ enum UserRoutes {
             401, "invalid-refresh-token",
             "This refresh token is not valid any more: sign in again at /v1/sessions.")
         guard let token = RefreshToken(text) else { throw refused }
-        let outcome = try await api.store.renewSession(token.signIn) { key, counter in
+        let outcome = try await api.store.renewSession(token.signIn, address: call.client) { key, counter in
             guard token.isGenuine(text, key: key) else { return .refuse }
             return RefreshToken.decide(given: token.counter, current: counter)
         }
@@ -91,7 +92,7 @@ enum UserRoutes {
     private static func signOut(_ api: API, _ call: Call) async throws -> Reply {
         let person = try call.person
         try call.refuseInput()
-        try await api.store.closeSession(person.signIn, user: person.user)
+        try await api.store.closeSession(person.signIn, user: person.user, address: call.client)
         return .noContent
     }
 

@@ -88,7 +88,9 @@ extension Store {
                 RETURNING id, name, floor(extract(epoch FROM created_at))::bigint AS created_at,
                     NULL AS last_used_at
                 """, id, account, name, hash)
-            try tx.audit("agent_key.create", actor: actor, account: account, subject: id.text)
+            try tx.audit(
+                "agent_key.create", actor: actor, account: account, subject: id.text,
+                after: ["name": .string(name)])
             return try AgentKeyView(row)
         }
     }
@@ -121,8 +123,9 @@ extension Store {
                 """
                 UPDATE agent_keys SET revoked_at = now()
                 WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL
+                RETURNING name
                 """, id, account)
-            guard revoked.affected == 1 else { return false }
+            guard let key = revoked.first else { return false }
             let regions = try tx.query(
                 """
                 SELECT DISTINCT p.region_id FROM tunnels t JOIN placements p ON p.tunnel_id = t.id
@@ -150,7 +153,9 @@ extension Store {
                     """, id, region)
                 try tx.announce(region, rev, upserts: tunnels)
             }
-            try tx.audit("agent_key.revoke", actor: actor, account: account, subject: id.text)
+            try tx.audit(
+                "agent_key.revoke", actor: actor, account: account, subject: id.text,
+                before: ["name": .string(try key["name"])])
             return true
         }
     }
@@ -160,7 +165,9 @@ extension Store {
     ) async throws(StoreError) {
         try await transaction { tx in
             try tx.query("INSERT INTO relay_keys (id, name, hash) VALUES ($1, $2, $3)", id, name, hash)
-            try tx.audit("relay_key.create", actor: actor, account: nil, subject: id.text)
+            try tx.audit(
+                "relay_key.create", actor: actor, account: nil, subject: id.text,
+                after: ["name": .string(name)])
         }
     }
 }

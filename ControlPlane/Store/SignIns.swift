@@ -39,8 +39,9 @@ public enum Renewal: Sendable, Hashable {
 }
 
 extension Store {
+    /// `address` is where the request came from, here and below.
     public func openSession(
-        _ id: SignInID, user: Credentials, refreshKey: [UInt8], lifetime_s: Int64
+        _ id: SignInID, user: Credentials, refreshKey: [UInt8], lifetime_s: Int64, address: String? = nil
     ) async throws(StoreError) {
         try await transaction { tx in
             try tx.query(
@@ -49,7 +50,8 @@ extension Store {
                 VALUES ($1, $2, $3, $4, now() + make_interval(secs => $5))
                 """, id, user.user, user.account, refreshKey, lifetime_s)
             try tx.audit(
-                "user.sign_in", actor: Actor(user.user.text), account: user.account, subject: id.text)
+                "user.sign_in", actor: Actor(user.user.text, address: address), account: user.account,
+                subject: id.text)
         }
     }
 
@@ -74,7 +76,7 @@ extension Store {
     /// Gives the sign-in's key and counter to `decide` and does what it says, under the row's lock. nil when there
     /// is no such sign-in, it has expired, was refused or has ended now.
     public func renewSession(
-        _ id: SignInID, _ decide: @Sendable ([UInt8], Int64) -> Renewal
+        _ id: SignInID, address: String? = nil, _ decide: @Sendable ([UInt8], Int64) -> Renewal
     ) async throws(StoreError) -> SessionView? {
         try await transaction { tx in
             guard
@@ -102,18 +104,24 @@ extension Store {
             case .end:
                 try tx.query("DELETE FROM sessions WHERE id = $1", id)
                 try tx.audit(
-                    "user.refresh_reuse", actor: Actor(session.user.text), account: session.account,
-                    subject: id.text
-                )
+                    "user.refresh_reuse", actor: Actor(session.user.text, address: address),
+                    account: session.account, subject: id.text)
                 return nil
             }
         }
     }
 
     /// Signs out: the sign-in's refresh tokens are worth nothing from now on.
-    public func closeSession(_ id: SignInID, user: UserID) async throws(StoreError) {
+    public func closeSession(
+        _ id: SignInID, user: UserID, address: String? = nil
+    ) async throws(StoreError) {
         try await transaction { tx in
-            _ = try tx.query("DELETE FROM sessions WHERE id = $1 AND user_id = $2", id, user)
+            let closed = try tx.query(
+                "DELETE FROM sessions WHERE id = $1 AND user_id = $2 RETURNING account_id", id, user)
+            guard let session = closed.first else { return }
+            try tx.audit(
+                "user.sign_out", actor: Actor(user.text, address: address),
+                account: try session["account_id"], subject: id.text)
         }
     }
 }

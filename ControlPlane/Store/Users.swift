@@ -18,13 +18,17 @@ public struct Credentials: Sendable {
 
 extension Store {
     /// Makes a user with an account of its own on the free plan. Does nothing, and does not tell, when the address
-    /// is known already.
-    public func signUp(email: String, passwordHash: String) async throws(StoreError) {
+    /// is known already. `address` is where the request came from.
+    public func signUp(
+        email: String, passwordHash: String, address: String? = nil
+    ) async throws(StoreError) {
         try await transaction { tx in
             guard let (user, account) = try Self.addUser(&tx, email, passwordHash, plan: "free") else {
                 return
             }
-            try tx.audit("user.sign_up", actor: Actor(user.text), account: account, subject: user.text)
+            try tx.audit(
+                "user.sign_up", actor: Actor(user.text, address: address), account: account,
+                subject: user.text, after: ["plan": "free"])
         }
     }
 
@@ -48,7 +52,7 @@ extension Store {
                 AgentKeyID.random(), account, agentKeyHash)
             try tx.audit(
                 "account.create", actor: actor, account: account, subject: user.text,
-                detail: ["plan": .string(plan)])
+                after: ["plan": .string(plan)])
             return account
         }
     }
