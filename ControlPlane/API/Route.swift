@@ -128,6 +128,8 @@ public struct Call: Sendable {
     let caller: Caller
     /// The client's address without port, behind trusted proxies the one they name.
     let client: String
+    /// What limits count instead of the address.
+    let network: String
 
     /// The account of a caller that has one: the route's access promised it.
     var account: AccountID {

@@ -56,13 +56,14 @@ enum UserRoutes {
         let email = fields.email("email")
         let password = fields.text("password", length: 1...256)
         try fields.finish()
-        try api.signIns.check(email: email, client: call.client)
-        let user = try await api.store.credentials(email: email)
-        guard try await api.passwords.verify(password, against: user?.passwordHash), let user else {
-            api.signIns.failed(email: email, client: call.client)
+        let found = try await api.asSignIn(email, from: call) {
+            let user = try await api.store.credentials(email: email)
+            let isRight = try await api.passwords.verify(password, against: user?.passwordHash)
+            return isRight ? user : nil
+        }
+        guard let user = found else {
             throw Problem(401, "wrong-credentials", "E-mail address or password is wrong.")
         }
-        api.signIns.succeeded(email: email, client: call.client)
         let key = SecureRandom.bytes(SHA256.byteCount)
         let signIn = SignInID.new()
         try await api.store.openSession(

@@ -39,7 +39,8 @@ struct Fixture: Sendable {
     /// With a `box` the signing keys are in the database.
     init(
         url: String? = nil, timeouts: PostgresTimeouts = patient, box: SecretBox? = nil,
-        names: any TXTResolver = NoNameServer()
+        names: any TXTResolver = NoNameServer(), limiter: RateLimiter = RateLimiter(),
+        signIns: SignInThrottle = SignInThrottle()
     ) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
         key = try SigningKey.generate()
@@ -56,7 +57,8 @@ struct Fixture: Sendable {
                 baseDomain: Self.baseDomain, operatorKey: Self.operatorKey,
                 metricsToken: Self.metricsToken, trustedProxies: proxies),
             keys: keys, store: store, loads: loads, watch: watch,
-            domains: DomainChecker(store: store, resolver: names), metrics: Metrics())
+            domains: DomainChecker(store: store, resolver: names), metrics: Metrics(), limiter: limiter,
+            signIns: signIns)
         try await store.ensureRegion("eu", name: "Europe")
         try await store.ensureRegion("us", name: "US East")
     }
