@@ -42,7 +42,7 @@ struct Fixture: Sendable {
         url: String? = nil, timeouts: PostgresTimeouts = patient, box: SecretBox? = nil,
         signUp: SignUpMode = .open, sendsMail: Bool = true, names: any TXTResolver = NoNameServer(),
         stripeWebhookSecrets: [String] = ["whsec_old", "whsec_new"],
-        limiter: RateLimiter = RateLimiter(), signIns: SignInThrottle = SignInThrottle()
+        limiter: RateLimiter = RateLimiter(), signIns: SignInThrottle = SignInThrottle(policies: .pausesLong)
     ) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
         key = try SigningKey.generate()
