@@ -303,7 +303,10 @@ CREATE TABLE audit_log (
     before json,
     after json
 );
-CREATE INDEX audit_log_account ON audit_log (account_id, id);
+CREATE INDEX audit_log_account ON audit_log (account_id, at, id);
+CREATE INDEX audit_log_at ON audit_log (at, id);
+CREATE INDEX audit_log_actor ON audit_log (actor, at, id);
+CREATE INDEX audit_log_subject ON audit_log (subject, at, id);
 
 -- A reply already given to a request with an Idempotency-Key. status is NULL while the first one runs; a reply
 -- that held a secret keeps the made thing's id instead of its body.

@@ -50,8 +50,8 @@ public final class API: Sendable {
     let metrics: Metrics
     let tokens: AccessTokens
     let passwords: PasswordWork
-    let limiter = RateLimiter()
-    let signIns = SignInThrottle()
+    let limiter: RateLimiter
+    let signIns: SignInThrottle
     let table: RouteTable
     let log = Log("api")
 
@@ -64,7 +64,8 @@ public final class API: Sendable {
 
     public init(
         settings: APISettings, keys: SigningKeys, store: Store, loads: LoadBoard, watch: RegionWatch,
-        domains: DomainChecker, metrics: Metrics, table: RouteTable = .standard
+        domains: DomainChecker, metrics: Metrics, limiter: RateLimiter = RateLimiter(),
+        signIns: SignInThrottle = SignInThrottle(), table: RouteTable = .standard
     ) {
         self.settings = settings
         self.keys = keys
@@ -73,6 +74,8 @@ public final class API: Sendable {
         self.watch = watch
         self.domains = domains
         self.metrics = metrics
+        self.limiter = limiter
+        self.signIns = signIns
         self.table = table
         tokens = AccessTokens(keys: keys)
         passwords = PasswordWork(
@@ -144,18 +147,15 @@ public final class API: Sendable {
         case .wrongMethod(let allowed): throw Problem.methodNotAllowed(allowed)
         case .route(let route, let parameters):
             let client = settings.trustedProxies.client(
-                peer: request.peer, forwarded: request.headers.values("x-forwarded-for")
-            ).host
+                peer: request.peer, forwarded: request.headers.values("x-forwarded-for"))
             let caller = try await authenticate(request, route.access, client: client)
-            var standing: [(String, String)] = []
-            if let limit = route.limit {
-                standing = try limiter.take(limit, caller: caller == .nobody ? client : caller.actor)
-            }
+            let limits = route.limits(for: caller, network: client.network)
+            let standing = limits.isEmpty ? [] : try limiter.take(limits)
             var reply = try await once(
                 route,
                 Call(
                     request: request, requestID: requestID, parameters: parameters, caller: caller,
-                    client: client))
+                    client: client.host, network: client.network))
             reply.headers += standing
             return reply
         }

@@ -7,7 +7,8 @@ import Store
 
 extension API {
     /// Who makes the request, as far as its route wants to know. Every bad credential gets the same answer.
-    func authenticate(_ request: HTTPRequest, _ access: Access, client: String) async throws -> Caller {
+    func authenticate(_ request: HTTPRequest, _ access: Access, client: SocketAddress) async throws -> Caller
+    {
         switch access {
         case .anyone: return .nobody
         case .metrics:
@@ -15,7 +16,7 @@ extension API {
             return .nobody
         case .account, .accountOrAgents, .people, .agents, .relays, .operators:
             guard let caller = try await caller(bearing: Self.bearer(request)) else {
-                try limiter.take(.badCredentials, caller: client)
+                try limiter.take(.badCredentials, caller: client.network)
                 throw Problem.unauthenticated
             }
             if let refusal = access.refusal(of: caller) { throw Problem.forbidden(refusal) }

@@ -157,13 +157,10 @@ extension API {
     /// Before what cannot be undone, the one who is signed in says the password once more: a device that was left
     /// open is not enough.
     func confirm(_ password: String, of person: SignedIn, _ call: Call) async throws {
-        try signIns.check(email: person.user.text, client: call.client)
         let hash = try await store.passwordHash(of: person.user)
-        guard try await passwords.verify(password, against: hash) else {
-            signIns.failed(email: person.user.text, client: call.client)
+        guard try await isRight(password, for: person.user.text, hash: hash, from: call) else {
             throw Problem(403, "wrong-password", "This is not your password.")
         }
-        signIns.succeeded(email: person.user.text, client: call.client)
     }
 }
 

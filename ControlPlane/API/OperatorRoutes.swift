@@ -77,7 +77,7 @@ enum OperatorRoutes {
         try fields.finish()
         let key = TypedKey.generate(prefix: .relay)
         let id = RelayKeyID.new()
-        try await api.store.ensureRegion(region, name: region)
+        try await api.store.ensureRegion(region, name: region, actor: call.actor)
         try await api.store.createRelayKey(
             id, name: name ?? "relays of \(region)", hash: key.hash, actor: call.actor)
         return .json(201, ["id": .string(id.text), "key": .string(key.text)])

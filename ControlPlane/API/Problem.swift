@@ -1,4 +1,5 @@
 import Core
+import Domain
 import HTTP
 
 /// A refusal in the form of RFC 9457: what is wrong and what to do about it, for the one who asked.

@@ -103,7 +103,7 @@ enum RelayRoutes {
         try await api.store.register(
             RelayInfo(
                 id: id, region: region, endpoint: endpoint, meshAddress: mesh, fingerprint: fingerprint,
-                sharedEntry: shared))
+                sharedEntry: shared), actor: call.actor)
         return .json(200, ["relay": ["id": .string(id)], "keys": try api.keys.ring.keys.jwks])
     }
 

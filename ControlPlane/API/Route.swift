@@ -103,7 +103,8 @@ public struct RouteTable: Sendable {
             + AgentKeyRoutes.all + APIKeyRoutes.all + TunnelRoutes.all
             + PlacementRoutes.all + RelayRoutes.all + OperatorRoutes.all + OperatorKeyRoutes.all
             + PlanRoutes.all + AccountRoutes.all + UsageRoutes.all + SigningKeyRoutes.all + DomainRoutes.all
-            + AccountLeavingRoutes.all + MemberRoutes.all + InvitationRoutes.all + StripeRoutes.all)
+            + AuditRoutes.all + AccountLeavingRoutes.all + MemberRoutes.all + InvitationRoutes.all
+            + StripeRoutes.all)
 
     init(_ routes: [Route]) { self.routes = routes }
 
@@ -132,6 +133,8 @@ public struct Call: Sendable {
     let caller: Caller
     /// The client's address without port, behind trusted proxies the one they name.
     let client: String
+    /// What limits count instead of the address.
+    let network: String
 
     /// The account of a caller that has one: the route's access promised it.
     var account: AccountID {

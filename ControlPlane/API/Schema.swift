@@ -143,6 +143,13 @@ public struct Schema: Sendable {
         return Schema(.object(all, others: others), Self.example(of: all))
     }
 
+    /// An object with more members that are always there.
+    func with(required more: KeyValuePairs<String, Schema>) -> Schema {
+        guard case .object(let members, let others) = shape else { return self }
+        let all = members + more.map { Member(name: $0.key, schema: $0.value, isRequired: true) }
+        return Schema(.object(all, others: others), Self.example(of: all))
+    }
+
     var orNull: Schema {
         var copy = self
         copy.isNullable = true

@@ -31,13 +31,13 @@ enum Schemas {
     static let message = Schema.object(["message": .text("Done.", 1...300)]).named("Message")
 
     /// Of a list. More members of the query may be given.
-    static func page(_ more: KeyValuePairs<String, Schema> = [:]) -> Schema {
+    static func page(_ more: KeyValuePairs<String, Schema> = [:], cursor: String = "Mg") -> Schema {
         let limits = Int64(Page.limits.lowerBound)...Int64(Page.limits.upperBound)
         let standard = Schema.object(
             [:],
             optional: [
                 "limit": .integer(limits, Int64(Page.standardLimit)).about("How many at most."),
-                "cursor": .text("Mg", 1...64, pattern: "^[A-Za-z0-9_-]*$")
+                "cursor": .text(cursor, 1...64, pattern: "^[A-Za-z0-9_-]*$")
                     .about("The next_cursor of an earlier answer."),
             ])
         return standard.with(optional: more)
@@ -269,6 +269,21 @@ enum Schemas {
     ).named("LoadReport")
 
     private static let anyInteger = Schema.count(1)
+
+    // MARK: The audit log
+
+    private static let auditMembers: KeyValuePairs<String, Schema> = [
+        "id": .count(1), "at": .time, "actor": .text("usr_1", 1...128),
+        "address": Schema.text("203.0.113.7", 1...64).orNull, "action": .text("tunnel.create", 1...64),
+        "subject": .text("tun_1", 0...256), "before": Schema.anyObject().orNull,
+        "after": Schema.anyObject(["hostname": "castle.eu.mine.example"]).orNull,
+        "detail": Schema.anyObject().orNull,
+    ]
+
+    static let auditEntry = Schema.object(auditMembers).named("AuditEntry")
+
+    static let operatorAuditEntry = Schema.object(auditMembers)
+        .with(required: ["account_id": .id(AccountID.self).orNull]).named("OperatorAuditEntry")
 
     // MARK: Operators
 

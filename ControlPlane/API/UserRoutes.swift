@@ -110,7 +110,7 @@ enum UserRoutes {
         let candidate = try await api.store.signInCandidate(email: email)
         guard
             try await api.isRight(
-                password, for: email, hash: candidate?.passwordHash, client: call.client), let candidate
+                password, for: email, hash: candidate?.passwordHash, from: call), let candidate
         else { throw wrong }
         guard case .user(var user) = candidate else {
             throw Problem(
@@ -199,15 +199,12 @@ extension API {
 
     /// One hash, whatever is known; wrong ones make the next try wait.
     func isRight(
-        _ password: String, for email: String, hash: String?, client: String
+        _ password: String, for email: String, hash: String?, from call: Call
     ) async throws -> Bool {
-        try signIns.check(email: email, client: client)
-        guard try await passwords.verify(password, against: hash) else {
-            signIns.failed(email: email, client: client)
-            return false
+        let right: Bool? = try await asSignIn(email, from: call) {
+            try await passwords.verify(password, against: hash) ? true : nil
         }
-        signIns.succeeded(email: email, client: client)
-        return true
+        return right ?? false
     }
 
     /// The one who is signed in, once the password is right.
@@ -217,7 +214,7 @@ extension API {
         }
         guard
             try await isRight(
-                password, for: person.email, hash: person.passwordHash, client: call.client)
+                password, for: person.email, hash: person.passwordHash, from: call)
         else { throw Problem(403, "wrong-password", "This is not your password.") }
         return person
     }

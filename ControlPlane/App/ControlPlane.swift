@@ -47,14 +47,20 @@ enum ControlPlane {
         let hub = try LoopThread.start(name: "redis")
         let checker = DomainChecker(
             store: store, resolver: DNSClient(servers: configuration.nameServers, on: hub.mailbox))
+        let redis = await RedisClient.start(url: configuration.redisURL, on: hub.mailbox)
+        // Apart: large snapshots must not hold up those who sign in.
+        let counting = await RedisClient.start(url: configuration.redisURL, on: hub.mailbox)
+        let limiter = RateLimiter(redis: counting)
+        let signIns = SignInThrottle(redis: counting)
         let api = API(
             settings: configuration.api, keys: keys, store: store, loads: board, watch: watch,
-            domains: checker, metrics: metrics)
-
-        let redis = await RedisClient.start(url: configuration.redisURL, on: hub.mailbox)
+            domains: checker, metrics: metrics, limiter: limiter, signIns: signIns)
         let loads = await LoadFeed.start(
             url: configuration.redisURL, board: board, leadership: leadership, on: hub.mailbox)
         register(metrics, watch, leadership)
+        metrics.gauge("minecart_limits_shared", "1 while limits are counted together with other processes.") {
+            limiter.isShared && signIns.isShared ? 1 : 0
+        }
 
         let publisher = Publisher(
             store: store, redis: redis, watch: watch, keys: keys,
@@ -87,6 +93,7 @@ enum ControlPlane {
                 group.addTask { await mails.run() }
                 group.addTask { await keys.run() }
                 group.addTask { await domains.run() }
+                group.addTask { await limiter.run() }
                 if let rotation = keys.vault?.rotation {
                     let rotator = KeyRotator(store: store, rotation: rotation, leadership: leadership)
                     group.addTask { await rotator.run() }
@@ -114,6 +121,7 @@ enum ControlPlane {
         await work.value
         outgoing.close()
         loads.close()
+        counting.close()
         redis.close()
         for loop in loops + [hub] {
             loop.stop()

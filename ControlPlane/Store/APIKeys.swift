@@ -89,9 +89,13 @@ extension Store {
                 """
                 UPDATE api_keys SET revoked_at = now()
                 WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL
+                RETURNING name, array_to_string(scopes, ' ') AS scopes
                 """, id, account)
-            guard revoked.affected == 1 else { return false }
-            try tx.audit("api_key.revoke", actor: actor, account: account, subject: id.text)
+            guard let key = revoked.first else { return false }
+            let words = Scope.words(Scope.set(column: try key["scopes"]))
+            try tx.audit(
+                "api_key.revoke", actor: actor, account: account, subject: id.text,
+                before: ["name": .string(try key["name"]), "scopes": .array(words.map { .string($0) })])
             return true
         }
     }

@@ -59,14 +59,16 @@ extension Transaction {
         _ ids: [AgentKeyID], account: AccountID, actor: Actor
     ) throws -> Bool {
         var revoked: [AgentKeyID] = []
+        var names: [String] = []
         for row in try query(
             """
             UPDATE agent_keys SET revoked_at = now()
             WHERE id = ANY ($1::text[]) AND account_id = $2 AND revoked_at IS NULL
-            RETURNING id
+            RETURNING id, name
             """, TextArray(ids), account)
         {
             revoked.append(try row["id"])
+            names.append(try row["name"])
         }
         guard !revoked.isEmpty else { return false }
         let regions = try query(
@@ -76,8 +78,10 @@ extension Transaction {
             ORDER BY p.region_id
             """, TextArray(revoked), account)
         for row in regions { try endPlacements(of: revoked, account: account, region: row["region_id"]) }
-        for id in revoked {
-            try audit("agent_key.revoke", actor: actor, account: account, subject: id.text)
+        for (id, name) in zip(revoked, names) {
+            try audit(
+                "agent_key.revoke", actor: actor, account: account, subject: id.text,
+                before: ["name": .string(name)])
         }
         return true
     }

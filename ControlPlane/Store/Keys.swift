@@ -142,7 +142,9 @@ extension Store {
     ) async throws(StoreError) {
         try await transaction { tx in
             try tx.query("INSERT INTO relay_keys (id, name, hash) VALUES ($1, $2, $3)", id, name, hash)
-            try tx.audit("relay_key.create", actor: actor, account: nil, subject: id.text)
+            try tx.audit(
+                "relay_key.create", actor: actor, account: nil, subject: id.text,
+                after: ["name": .string(name)])
         }
     }
 }

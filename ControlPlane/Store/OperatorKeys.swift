@@ -56,9 +56,14 @@ extension Store {
     public func revokeOperatorKey(_ id: OperatorKeyID, actor: Actor) async throws(StoreError) -> Bool {
         try await transaction { tx in
             let revoked = try tx.query(
-                "UPDATE operator_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL", id)
-            guard revoked.affected == 1 else { return false }
-            try tx.audit("operator_key.revoke", actor: actor, account: nil, subject: id.text)
+                """
+                UPDATE operator_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL
+                RETURNING name, role
+                """, id)
+            guard let key = revoked.first else { return false }
+            try tx.audit(
+                "operator_key.revoke", actor: actor, account: nil, subject: id.text,
+                before: ["name": .string(try key["name"]), "role": .string(try key["role"])])
             return true
         }
     }

@@ -1,4 +1,5 @@
 import Core
+import Domain
 import Postgres
 
 /// A region as everybody may see it.
@@ -38,10 +39,15 @@ extension Store {
     }
 
     /// Makes the region if it does not exist.
-    public func ensureRegion(_ id: String, name: String) async throws(StoreError) {
+    public func ensureRegion(
+        _ id: String, name: String, actor: Actor = .system("regions")
+    ) async throws(StoreError) {
         try await transaction { tx in
-            _ = try tx.query(
+            let made = try tx.query(
                 "INSERT INTO regions (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING", id, name)
+            guard made.affected == 1 else { return }
+            try tx.audit(
+                "region.create", actor: actor, account: nil, subject: id, after: ["name": .string(name)])
         }
     }
 }

@@ -24,7 +24,7 @@ extension Store {
 
     /// A relay says who and where it is: from now on it takes placements. A new certificate means a new process,
     /// which has no links yet.
-    public func register(_ relay: RelayInfo) async throws(StoreError) {
+    public func register(_ relay: RelayInfo, actor: Actor = .system("relays")) async throws(StoreError) {
         try await transaction { tx in
             let before = try tx.query(
                 """
@@ -59,6 +59,9 @@ extension Store {
                     now.id)
             }
             try tx.announce(now.region, rev, relays: [now])
+            try tx.audit(
+                "relay.register", actor: actor, account: nil, subject: now.id, before: before?.json,
+                after: now.json)
         }
     }
 
@@ -66,7 +69,7 @@ extension Store {
     public func noteSeen(relays: [String]) async throws(StoreError) {
         try await transaction { tx in
             try tx.query("UPDATE relays SET last_seen_at = now() WHERE id = ANY ($1)", TextArray(relays))
-            try tx.setState(.active, where: .lost, of: relays)
+            try tx.setState(.active, where: .lost, of: relays, actor: .system("relays"))
         }
     }
 
@@ -85,9 +88,8 @@ extension Store {
                 ).first
             else { return nil }
             var relay = RelayView(info: try RelayInfo(row), lastSeen: try row["last_seen"])
-            try tx.setState(state, where: relay.info.state, of: [id])
+            try tx.setState(state, where: relay.info.state, of: [id], actor: actor)
             relay.info.state = state
-            try tx.audit("relay.\(state.rawValue)", actor: actor, account: nil, subject: id)
             return relay
         }
     }
@@ -104,8 +106,8 @@ extension Store {
                 """, silentFor_s
             ).map { try $0["id"] as String }
             let lost =
-                try tx.setState(.lost, where: .active, of: silent)
-                + tx.setState(.lost, where: .draining, of: silent)
+                try tx.setState(.lost, where: .active, of: silent, actor: .system("relays"))
+                + tx.setState(.lost, where: .draining, of: silent, actor: .system("relays"))
             try tx.query(
                 "UPDATE placements SET linked_at = NULL WHERE owner_relay_id = ANY ($1)", TextArray(lost))
             return lost
@@ -140,7 +142,7 @@ extension Transaction {
     /// Moves those of `relays` that are in `before` to `state` and tells their regions; answers which were moved.
     @discardableResult
     fileprivate mutating func setState(
-        _ state: RelayState, where before: RelayState, of relays: [String]
+        _ state: RelayState, where before: RelayState, of relays: [String], actor: Actor
     ) throws -> [String] {
         let moved = try query(
             """
@@ -153,6 +155,12 @@ extension Transaction {
                 region, try nextRevision(of: region),
                 relays: moved.filter { $0.region == region }.sorted { $0.id < $1.id })
         }
-        return moved.map(\.id).sorted()
+        let ids = moved.map(\.id).sorted()
+        for id in ids {
+            try audit(
+                "relay.\(state.rawValue)", actor: actor, account: nil, subject: id,
+                before: ["state": .string(before.rawValue)], after: ["state": .string(state.rawValue)])
+        }
+        return ids
     }
 }

@@ -54,7 +54,7 @@ extension Store {
                 return try tx.signingKeys()
             }
             try tx.add(key, signs: true)
-            try tx.audit("signing_key.create", actor: actor, account: nil, subject: key.publicKey.kid)
+            try tx.audit(key.publicKey.kid, from: nil, to: .signing, actor: actor)
             return try tx.signingKeys()
         }
     }
@@ -71,7 +71,7 @@ extension Store {
             }
             guard before.count < VerificationKeys.maxKeys else { throw StoreError.tooManySigningKeys }
             try tx.add(key, signs: false)
-            try tx.audit("signing_key.publish", actor: actor, account: nil, subject: key.publicKey.kid)
+            try tx.audit(key.publicKey.kid, from: nil, to: .published, actor: actor)
             return try tx.signingKey(key.publicKey.kid).view
         }
     }
@@ -95,7 +95,7 @@ extension Store {
                     try tx.letSign(kid, actor: .system("keys"))
                 case .forget(let kid):
                     try tx.query("DELETE FROM signing_keys WHERE kid = $1", kid)
-                    try tx.audit("signing_key.forget", actor: .system("keys"), account: nil, subject: kid)
+                    try tx.audit(kid, from: .retired, to: nil, actor: .system("keys"))
                 }
             }
             try tx.tellOfSigningKeys()
@@ -115,14 +115,13 @@ extension Store {
             try tx.query("DELETE FROM signing_keys WHERE kid = $1", kid)
             try tx.audit(
                 "signing_key.remove", actor: actor, account: nil, subject: kid,
-                detail: ["state": .string(removed.view.state.rawValue)])
+                before: ["state": .string(removed.view.state.rawValue)])
             if removed.view.state == .signing {
                 if let next = keys.first(where: { $0.view.state == .published }) {
                     try tx.letSign(next.view.kid, actor: actor)
                 } else {
                     try tx.add(replacement, signs: true)
-                    try tx.audit(
-                        "signing_key.create", actor: actor, account: nil, subject: replacement.publicKey.kid)
+                    try tx.audit(replacement.publicKey.kid, from: nil, to: .signing, actor: actor)
                 }
             }
             try tx.tellOfSigningKeys()
@@ -176,13 +175,29 @@ extension Transaction {
             RETURNING kid
             """)
         {
-            try audit("signing_key.retire", actor: actor, account: nil, subject: try row["kid"])
+            try audit(try row["kid"], from: .signing, to: .retired, actor: actor)
         }
     }
 
     fileprivate mutating func letSign(_ kid: String, actor: Actor) throws {
         try query(
             "UPDATE signing_keys SET state = 'signing', signs_since = now() WHERE kid = $1", kid)
-        try audit("signing_key.sign", actor: actor, account: nil, subject: kid)
+        try audit(kid, from: .published, to: .signing, actor: actor)
+    }
+
+    fileprivate mutating func audit(
+        _ kid: String, from before: SigningKeyState?, to after: SigningKeyState?, actor: Actor
+    ) throws(PostgresError) {
+        let action =
+            switch after {
+            case .published: "publish"
+            case .signing: before == nil ? "create" : "sign"
+            case .retired: "retire"
+            case nil: "forget"
+            }
+        try audit(
+            "signing_key.\(action)", actor: actor, account: nil, subject: kid,
+            before: before.map { ["state": .string($0.rawValue)] },
+            after: after.map { ["state": .string($0.rawValue)] })
     }
 }

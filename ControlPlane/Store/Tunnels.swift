@@ -76,8 +76,7 @@ extension Store {
                 guard attempts > 0 else { throw StoreError.labelTaken(text) }
             }
             try tx.announce(region, rev, upserts: [id])
-            try tx.audit("tunnel.create", actor: actor, account: account, subject: id.text)
-            return try TunnelView(
+            let made = try TunnelView(
                 try tx.row(
                     """
                     SELECT t.id, t.account_id, t.region_id, t.label, t.hostname, false AS suspended, NULL AS suspended_reason,
@@ -85,6 +84,10 @@ extension Store {
                         NULL AS owner_relay_id, NULL AS standby_relay_id, false AS linked, NULL AS awaited_seconds
                     FROM tunnels t WHERE t.id = $1
                     """, id))
+            try tx.audit(
+                "tunnel.create", actor: actor, account: account, subject: id.text,
+                after: ["hostname": .string(made.hostname), "region": .string(region)])
+            return made
         }
     }
 
@@ -188,7 +191,7 @@ extension Store {
             try tx.enforce([tx.holding(terms, terms)], deleted: deleted, actor: actor)
             try tx.audit(
                 "tunnel.delete", actor: actor, account: account, subject: id.text,
-                detail: ["hostname": .string(hostname)])
+                before: ["hostname": .string(hostname), "region": .string(deleted.region)])
             return true
         }
     }

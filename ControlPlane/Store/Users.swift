@@ -52,7 +52,7 @@ extension Store {
                 AgentKeyID.random(), account, agentKeyHash)
             try tx.audit(
                 "account.create", actor: actor, account: account, subject: user.text,
-                detail: ["plan": .string(plan)])
+                after: ["plan": .string(plan)])
             return account
         }
     }

@@ -60,7 +60,8 @@ import Testing
     }
 
     @Test func tooManyBadCredentialsAreTurnedAway() async throws {
-        let fixture = try await Fixture()
+        let start = Instant.now()
+        let fixture = try await Fixture(limiter: RateLimiter { start })
         for _ in 0..<RateLimit.badCredentials.quota {
             _ = try? fixture.api.limiter.take(.badCredentials, caller: "203.0.113.9")
         }

@@ -1,5 +1,7 @@
 import Core
+import Domain
 import HTTP
+import Reconcilers
 import Testing
 
 @testable import API
@@ -97,7 +99,7 @@ import Testing
     }
 
     @Test func guessingPasswordsGetsSlowForTheGuesserOnly() async throws {
-        let fixture = try await Fixture()
+        let fixture = try await Fixture(signIns: SignInThrottle(policies: .pausesLong))
         _ = try await fixture.call("POST", "/v1/users", credentials("a@mail.example"))
         for _ in 0..<5 {
             _ = try await fixture.call(

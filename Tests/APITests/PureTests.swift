@@ -8,33 +8,6 @@ import Testing
 
 @testable import API
 
-private func at(_ milliseconds: Int) -> Instant { Instant(nanoseconds: 1 << 40) + Milliseconds(milliseconds) }
-
-@Suite struct RateLimitTests {
-    private let limit = RateLimit("test", quota: 3, window_s: 3)
-
-    @Test func aBurstPassesThenOneEachStep() {
-        var cells = RateCells()
-        for left in [2, 1, 0] {
-            guard case .pass(let remaining, _) = cells.take(limit, caller: "a", now: at(0)) else {
-                Issue.record("refused")
-                return
-            }
-            #expect(remaining == left)
-        }
-        #expect(cells.take(limit, caller: "a", now: at(0)) == .refuse(retryAfter_s: 1))
-        #expect(cells.take(limit, caller: "b", now: at(0)) == .pass(remaining: 2, reset_s: 1))
-        #expect(cells.take(limit, caller: "a", now: at(1000)) == .pass(remaining: 0, reset_s: 3))
-        #expect(cells.take(limit, caller: "a", now: at(1500)) == .refuse(retryAfter_s: 1))
-    }
-
-    @Test func manyCallersDoNotGrowItWithoutEnd() {
-        var cells = RateCells(maxCallers: 100)
-        for caller in 0..<1000 { _ = cells.take(limit, caller: "\(caller)", now: at(caller)) }
-        #expect(cells.count <= 101)
-    }
-}
-
 @Suite struct TrustedProxiesTests {
     private func address(_ text: String) throws -> SocketAddress { try #require(SocketAddress(text)) }
 
@@ -103,21 +76,5 @@ private func at(_ milliseconds: Int) -> Instant { Instant(nanoseconds: 1 << 40) 
         #expect(try await tokens.verify(text, now: now)?.signIn == signIn)
         #expect(try await tokens.verify(text, now: now + AccessTokens.lifetime_s + 6) == nil)
         #expect(try await tokensOfANewKey().verify(text, now: now) == nil)
-    }
-}
-
-@Suite struct SignInThrottleTests {
-    @Test func wrongPasswordsCostGrowingPausesForThatClientOnly() throws {
-        let throttle = SignInThrottle()
-        for _ in 0..<4 { throttle.failed(email: "A@b.c", client: "1.1.1.1", now: at(0)) }
-        try throttle.check(email: "a@b.c", client: "1.1.1.1", now: at(0))
-        throttle.failed(email: "a@b.c", client: "1.1.1.1", now: at(0))
-        #expect(throws: Problem.self) { try throttle.check(email: "a@b.c", client: "1.1.1.1", now: at(500)) }
-        try throttle.check(email: "a@b.c", client: "2.2.2.2", now: at(500))
-        try throttle.check(email: "a@b.c", client: "1.1.1.1", now: at(1000))
-        throttle.failed(email: "a@b.c", client: "1.1.1.1", now: at(1000))
-        #expect(throws: Problem.self) { try throttle.check(email: "a@b.c", client: "1.1.1.1", now: at(2500)) }
-        throttle.succeeded(email: "a@b.c", client: "1.1.1.1")
-        try throttle.check(email: "a@b.c", client: "1.1.1.1", now: at(2500))
     }
 }

@@ -74,7 +74,6 @@ struct RouteWalker: Sendable {
         _ route: Route, body: [UInt8]? = nil, query: [(String, String)]? = nil, as bearer: String?,
         headers: HTTPHeaders = [:]
     ) async throws -> Fixture.Answer {
-        let index = Self.routes.firstIndex { $0.name == route.name } ?? 0
         var headers = headers
         for field in route.fields?.members ?? [] where field.isRequired {
             headers.add(field.name, field.schema.example.stringValue ?? field.schema.example.text)
@@ -82,7 +81,12 @@ struct RouteWalker: Sendable {
         let target = ([Self.path(route)] + [Self.text(query ?? Self.query(route))]).filter { !$0.isEmpty }
         return try await fixture.call(
             route.method, target.joined(separator: "?"), bytes: body ?? route.takes?.example.bytes ?? [],
-            as: bearer, headers: headers, peer: "198.51.\(index / 250).\(index % 250 + 1):4000")
+            as: bearer, headers: headers, peer: "\(Self.address(route)):4000")
+    }
+
+    static func address(_ route: Route) -> String {
+        let index = routes.firstIndex { $0.name == route.name } ?? 0
+        return "198.51.\(index / 250).\(index % 250 + 1)"
     }
 
     /// What no route knows: it is refused once the caller has passed, and nothing is done.

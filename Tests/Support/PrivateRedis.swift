@@ -26,7 +26,8 @@ public final class PrivateRedis: Sendable {
             let port = try Files.freePort()
             let command =
                 (["redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "''"]
-                + ["--appendonly", "no", "--dir", folder] + arguments).joined(separator: " ")
+                + ["--appendonly", "no", "--dir", folder, "--pidfile", folder + "/pid"] + arguments).joined(
+                    separator: " ")
             do throws(SupportError) {
                 server = Mutex(try Self.start(command, folder, port))
                 self.port = port
@@ -53,6 +54,17 @@ public final class PrivateRedis: Sendable {
     public func resume() throws(SupportError) {
         let started = try Self.start(command, folder, port)
         server.withLock { $0 = started }
+    }
+
+    /// Keeps the server from answering, with its connections open, until `thaw`.
+    public func freeze() throws(SupportError) { try signal(SIGSTOP) }
+    public func thaw() throws(SupportError) { try signal(SIGCONT) }
+
+    private func signal(_ signal: Int32) throws(SupportError) {
+        let line = (Files.read(folder + "/pid") ?? "").split(separator: "\n").first ?? ""
+        guard let process = pid_t(line), process > 1, kill(process, signal) == 0 else {
+            throw SupportError("the private Redis does not run")
+        }
     }
 
     private static func start(_ command: String, _ folder: String, _ port: Int) throws(SupportError)

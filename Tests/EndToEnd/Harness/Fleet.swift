@@ -9,6 +9,7 @@ final class Fleet: Sendable {
     /// What only the parts may know.
     struct Secrets: Sendable {
         let signingKey = Base64URL.encode(SecureRandom.bytes(32))
+        let signingKeysSecret = Base64URL.encode(SecureRandom.bytes(32))
         let operatorKey = TypedKey.generate(prefix: .operator).text
         let databasePassword = Fleet.password()
         let controlRedisPassword = Fleet.password()
@@ -22,6 +23,7 @@ final class Fleet: Sendable {
     let databaseURL: String
     /// What proofs of own domains are looked up at.
     private let nameServer: PrivateNameServer?
+    private let keysInDatabase: Bool
     private let state: Mutex<State>
     /// Removes the folder when this process ends, however it ends.
     private let folderKeeper: ChildProcess
@@ -39,6 +41,7 @@ final class Fleet: Sendable {
         let id: String
         let region: String
         let key: String
+        let stateFolder: String
         /// Where players and agents come in.
         let port: Int
         let httpPort: Int
@@ -49,9 +52,11 @@ final class Fleet: Sendable {
 
     /// Without `postgres` the database is one on the server that all tests share.
     init(
-        relays: [String] = ["eu"], postgres: PrivatePostgres? = nil, nameServer: PrivateNameServer? = nil
+        relays: [String] = ["eu"], postgres: PrivatePostgres? = nil, nameServer: PrivateNameServer? = nil,
+        keysInDatabase: Bool = false
     ) async throws {
         self.nameServer = nameServer
+        self.keysInDatabase = keysInDatabase
         folder = try Files.temporaryFolder("fleet")
         folderKeeper = try ChildProcess(
             command: "sleep infinity", endSignal: "TERM", log: "/dev/null", remove: folder)
@@ -100,15 +105,22 @@ final class Fleet: Sendable {
     // MARK: the control plane
 
     private var controlEnvironment: [String: String] {
-        [
+        var environment = [
             "DATABASE_URL": databaseURL,
             "REDIS_URL": "redis://control:\(secrets.controlRedisPassword)@127.0.0.1:\(redis.port)",
             "HTTP_HOST": "127.0.0.1", "PORT": "\(controlPort)", "CONTROL_URL": controlURL,
-            "BASE_DOMAIN": Self.baseDomain, "SIGNING_KEY": secrets.signingKey,
+            "BASE_DOMAIN": Self.baseDomain,
             "OPERATOR_KEY": secrets.operatorKey, "MIGRATIONS_DIR": Files.root + "/migrations",
             "MAIL_LOG": folder + "/mail.log", "LOG_LEVEL": "debug",
             "DNS_SERVERS": nameServer?.address ?? "127.0.0.1:9",
         ]
+        if keysInDatabase {
+            environment["SIGNING_KEYS_SECRET"] = secrets.signingKeysSecret
+            environment["SIGNING_KEY_PUBLISH_S"] = "1"
+        } else {
+            environment["SIGNING_KEY"] = secrets.signingKey
+        }
+        return environment
     }
 
     var controlURL: String { "http://127.0.0.1:\(controlPort)" }
@@ -186,31 +198,55 @@ final class Fleet: Sendable {
         let id = "rly_" + Self.password().prefix(22)
         let stateFolder = "\(folder)/relay-\(number)"
         guard mkdir(stateFolder, 0o700) == 0 else { throw Trouble("mkdir \(stateFolder) failed") }
+        let relay = try startRelay("relay-\(number)", id: id, region, key: key, stateFolder, port: 0)
+        state.withLock { $0.relays.append(relay) }
+        try waitUntilReady(relay)
+        return relay
+    }
+
+    /// Kills a relay and starts it again where it was; waits until it is ready.
+    func restart(_ relay: Relay) throws -> Relay {
+        relay.part.kill()
+        let again = try startRelay(
+            relay.part.name + "-again", id: relay.id, relay.region, key: relay.key, relay.stateFolder,
+            port: relay.port)
+        state.withLock { state in
+            state.parts.append(relay.part)
+            state.relays = state.relays.map { $0.id == relay.id ? again : $0 }
+        }
+        try waitUntilReady(again)
+        return again
+    }
+
+    private func startRelay(
+        _ name: String, id: String, _ region: String, key: String, _ stateFolder: String, port: Int
+    ) throws -> Relay {
         let part = try Part(
-            "relay-\(number)", program: "minecart-relay", [],
+            name, program: "minecart-relay", [],
             environment: [
-                "RELAY_ID": id, "RELAY_KEY": key, "REGION": region, "RELAY_LISTEN": "127.0.0.1:0",
+                "RELAY_ID": id, "RELAY_KEY": key, "REGION": region, "RELAY_LISTEN": "127.0.0.1:\(port)",
                 "HTTP_HOST": "127.0.0.1", "PORT": "0", "CONTROL_URL": controlURL,
                 "REDIS_URL": "redis://relay:\(secrets.relayRedisPassword)@127.0.0.1:\(redis.port)",
                 "BASE_DOMAIN": Self.baseDomain, "STATE_DIR": stateFolder, "LOG_LEVEL": "debug",
                 "RELAY_USAGE_S": "1",
             ], folder: folder)
-        func port(_ mark: String) throws -> Int {
+        func logged(_ mark: String) throws -> Int {
             guard let port = Endpoint(try part.logged(mark))?.port else {
                 throw Trouble("\(mark) has no port")
             }
             return port
         }
-        let relay = Relay(
-            id: id, region: region, key: key, port: try port(" listen="), httpPort: try port(" http="),
-            part: part)
-        state.withLock { $0.relays.append(relay) }
-        try eventuallyWorks("relay \(number) is ready") {
+        return Relay(
+            id: id, region: region, key: key, stateFolder: stateFolder, port: try logged(" listen="),
+            httpPort: try logged(" http="), part: part)
+    }
+
+    private func waitUntilReady(_ relay: Relay) throws {
+        try eventuallyWorks("\(relay.part.name) is ready") {
             guard try WebAnswer.ask(port: relay.httpPort, "GET", "/readyz").status == 200 else {
                 throw Trouble("/readyz says no")
             }
         }
-        return relay
     }
 
     /// What the control plane thinks of it.

@@ -18,10 +18,11 @@ import Testing
 @Suite(.serialized, .ownThreads) struct Broken {
     func withFleet(
         relays: [String] = ["eu"], postgres: PrivatePostgres? = nil, nameServer: PrivateNameServer? = nil,
-        _ body: (Fleet) async throws -> Void
+        keysInDatabase: Bool = false, _ body: (Fleet) async throws -> Void
     ) async throws {
-        try await telling(
-            try await Fleet(relays: relays, postgres: postgres, nameServer: nameServer), body)
+        let fleet = try await Fleet(
+            relays: relays, postgres: postgres, nameServer: nameServer, keysInDatabase: keysInDatabase)
+        try await telling(fleet, body)
     }
 }
 

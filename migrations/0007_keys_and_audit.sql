@@ -13,3 +13,10 @@ CREATE TABLE signing_keys (
 );
 CREATE UNIQUE INDEX signing_keys_one_next ON signing_keys (state) WHERE state = 'published';
 CREATE UNIQUE INDEX signing_keys_one_signs ON signing_keys (state) WHERE state = 'signing';
+
+-- The audit log is read newest first: of an account, of everything, by who did it, and by what it was done to.
+DROP INDEX audit_log_account;
+CREATE INDEX audit_log_account ON audit_log (account_id, at, id);
+CREATE INDEX audit_log_at ON audit_log (at, id);
+CREATE INDEX audit_log_actor ON audit_log (actor, at, id);
+CREATE INDEX audit_log_subject ON audit_log (subject, at, id);
