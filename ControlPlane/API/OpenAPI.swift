@@ -281,7 +281,7 @@ enum PathSchemas {
         "domains": .id(DomainID.self),
         "members": .id(UserID.self), "invitations": .id(InvitationID.self),
         "sessions": .id(SignInID.self),
-        "stripe-events": Schemas.stripeEventID,
+        "stripe-events": .text("evt_1", 1...255, pattern: "^[0-9A-Za-z_]+$"),
     ]
 
     /// nil fails a test: the collection is to be added here.

@@ -131,6 +131,12 @@ public struct Schema: Sendable {
     /// An object of any members.
     static func anyObject(_ example: JSON = [:]) -> Schema { Schema(.object([], others: .anything), example) }
 
+    /// An object that has these members, and any others.
+    static func anyObject(with members: KeyValuePairs<String, Schema>) -> Schema {
+        let all = members.map { Member(name: $0.key, schema: $0.value, isRequired: true) }
+        return Schema(.object(all, others: .anything), Self.example(of: all))
+    }
+
     /// Exactly one of these; the first gives the example.
     static func choice(_ schemas: Schema...) -> Schema {
         Schema(.choice(schemas), schemas.first?.example ?? .null)

@@ -293,12 +293,13 @@ enum Schemas {
     ]).named("OperatorKey")
 
     static let stripeEvent = Schema.object([
-        "id": stripeEventID, "type": .text("invoice.paid", 1...255), "customer": Schema.text("cus_1").orNull,
+        "id": stripeID("evt_1"), "type": stripeID("invoice.paid"), "customer": stripeID("cus_1").orNull,
         "state": .words(StripeEventState.self), "attempts": .count(1),
         "problem": Schema.text("Stripe cannot be reached", 0...4096).orNull, "received_at": .time,
     ]).named("StripeEvent")
 
-    static let stripeEventID = Schema.text("evt_1", 1...255)
+    /// An identifier or a word of Stripe's.
+    static func stripeID(_ example: String) -> Schema { .text(example, 1...255, pattern: "^[!-~]+$") }
 
     static let newOperatorKey = Schema.object([
         "id": .id(OperatorKeyID.self), "name": keyName, "role": .words(OperatorRole.self),

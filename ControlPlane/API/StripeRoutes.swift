@@ -9,10 +9,19 @@ import Stripe
 enum StripeRoutes {
     private static let maxEventBytes = 512 * 1024
 
-    private static let event = Schema.anyObject([
-        "id": "evt_1", "object": "event", "type": "customer.subscription.updated",
-        "data": ["object": ["id": "sub_1", "object": "subscription", "customer": "cus_1"]],
-    ]).about("An event as Stripe sends it; its signature is over these very bytes.")
+    private static let event = Schema.choice(
+        .anyObject(with: [
+            "id": Schemas.stripeID("evt_1"), "object": .words("event"),
+            "type": Schemas.stripeID("customer.subscription.updated"),
+            "data": .anyObject(with: [
+                "object": .anyObject(["id": "sub_1", "object": "subscription", "customer": "cus_1"])
+            ]),
+        ]),
+        .anyObject(with: [
+            "id": Schemas.stripeID("evt_2"), "object": .words("v2.core.event"),
+            "type": Schemas.stripeID("v1.billing.meter.no_meter_found"),
+        ])
+    ).about("An event as Stripe sends it; its signature is over these very bytes.")
 
     static let all: [Route] = [
         Route(
@@ -35,9 +44,9 @@ enum StripeRoutes {
         ) { api, call in
             try call.refuseInput()
             let id = call.parameters["id"] ?? ""
-            guard let event = try await api.store.retryStripeEvent(id, actor: call.actor) else {
-                throw Problem.notFound
-            }
+            guard StripeEvent.isPlain(id),
+                let event = try await api.store.retryStripeEvent(id, actor: call.actor)
+            else { throw Problem.notFound }
             return .json(200, event.json)
         },
     ]

@@ -58,8 +58,8 @@ public struct StripeEvent: Sendable, Hashable {
         guard let kind = payload["object"]?.stringValue, kind == "event" || kind == "v2.core.event" else {
             throw StripeShapeError("the body is no event: its object must be \"event\" or \"v2.core.event\"")
         }
-        guard let id = payload.stripeID("id"), let type = payload["type"]?.stringValue,
-            (1...255).contains(type.utf8.count)
+        guard let id = payload["id"]?.stringValue, let type = payload["type"]?.stringValue,
+            Self.isPlain(id), Self.isPlain(type)
         else { throw StripeShapeError("the event lacks its id or its type") }
         if kind == "event", payload["data"]?["object"]?.objectValue == nil {
             throw StripeShapeError("the event lacks data.object")
@@ -67,6 +67,11 @@ public struct StripeEvent: Sendable, Hashable {
         self.id = id
         self.type = type
         self.payload = payload
+    }
+
+    /// Whether a text may be an id or a word of Stripe's: up to 255 visible ASCII characters.
+    public static func isPlain(_ text: String) -> Bool {
+        (1...255).contains(text.utf8.count) && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
     }
 
     public var work: StripeWork { StripeWork(type: type) }

@@ -11,8 +11,7 @@ public struct StripeShapeError: Error, Sendable, Hashable, CustomStringConvertib
 extension JSON {
     /// A member that is an id or, expanded, the object itself.
     func stripeID(_ name: String) -> String? {
-        guard let id = self[name]?.stringValue ?? self[name]?["id"]?.stringValue,
-            (1...255).contains(id.utf8.count)
+        guard let id = self[name]?.stringValue ?? self[name]?["id"]?.stringValue, StripeEvent.isPlain(id)
         else { return nil }
         return id
     }

@@ -134,4 +134,20 @@ import Testing
             #expect(event.subscription == "s")
         }
     }
+
+    @Test(arguments: ["", "evt 1", "evt_\u{0}", "evt_é", String(repeating: "e", count: 256)])
+    func anEventHasAPlainIdentifier(_ id: String) {
+        #expect(throws: StripeShapeError.self) {
+            try StripeEvent([
+                "object": "event", "id": .string(id), "type": "invoice.paid", "data": ["object": [:]],
+            ])
+        }
+        // One that an object refers to is as good as none.
+        let event = try? StripeEvent([
+            "object": "event", "id": "evt_1", "type": "invoice.paid",
+            "data": ["object": ["customer": .string(id)]],
+        ])
+        #expect(event != nil)
+        #expect(event?.customer == nil)
+    }
 }
