@@ -5,6 +5,7 @@ import HTTP
 import IO
 import Reconcilers
 import Store
+import Stripe
 import Synchronization
 
 /// What the API needs to know about this installation.
@@ -22,11 +23,14 @@ public struct APISettings: Sendable {
     public var sendsMail: Bool
     /// What Stripe signs its events with; none takes no events.
     public var stripeWebhookSecrets: [String]
+    /// Where people come back to from Stripe's pages.
+    public var billingPage: String
 
     public init(
         baseDomain: String, operatorKey: String? = nil, metricsToken: String? = nil,
         trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080",
-        signUp: SignUpMode = .open, sendsMail: Bool = true, stripeWebhookSecrets: [String] = []
+        signUp: SignUpMode = .open, sendsMail: Bool = true, stripeWebhookSecrets: [String] = [],
+        billingPage: String? = nil
     ) {
         self.baseDomain = baseDomain
         operatorKeyHash = operatorKey.map { SHA256.hash(Array($0.utf8)) }
@@ -36,7 +40,13 @@ public struct APISettings: Sendable {
         self.signUp = signUp
         self.sendsMail = sendsMail
         self.stripeWebhookSecrets = stripeWebhookSecrets
+        self.billingPage = billingPage ?? publicURL + "/v1/pages/billing"
     }
+}
+
+extension APISettings {
+    /// Where Stripe's pages may lead back to.
+    var returnURLs: ReturnURLs { ReturnURLs([publicURL, billingPage].compactMap { HTTPURL($0) }) }
 }
 
 /// The HTTP API: takes requests from the servers' loops, answers them from tasks.
@@ -48,6 +58,8 @@ public final class API: Sendable {
     let watch: RegionWatch
     let domains: DomainChecker
     let metrics: Metrics
+    /// nil when nothing is sold here.
+    let stripe: StripeClient?
     let tokens: AccessTokens
     let passwords: PasswordWork
     let limiter: RateLimiter
@@ -64,9 +76,11 @@ public final class API: Sendable {
 
     public init(
         settings: APISettings, keys: SigningKeys, store: Store, loads: LoadBoard, watch: RegionWatch,
-        domains: DomainChecker, metrics: Metrics, limiter: RateLimiter = RateLimiter(),
-        signIns: SignInThrottle = SignInThrottle(), table: RouteTable = .standard
+        domains: DomainChecker, metrics: Metrics, stripe: StripeClient? = nil,
+        limiter: RateLimiter = RateLimiter(), signIns: SignInThrottle = SignInThrottle(),
+        table: RouteTable = .standard
     ) {
+        self.stripe = stripe
         self.settings = settings
         self.keys = keys
         self.store = store

@@ -71,6 +71,8 @@ enum PlanRoutes {
             "stripe_price": Schema.text("price_1ABC", 1...255, pattern: "^[!-~]+$").orNull,
             "stripe_meter": Schema.text("minecart_bytes", 1...100, pattern: "^[!-~]+$").orNull
                 .about("The event name of the meter that bills what goes beyond bytes_per_month."),
+            "stripe_meter_price": Schema.text("price_1DEF", 1...255, pattern: "^[!-~]+$").orNull
+                .about("The price of that: the second item of a subscription."),
         ])
 
     /// What a number may be. Large enough for any machine, small enough for every column and for JSON.
@@ -119,6 +121,11 @@ enum PlanRoutes {
         if let meter, !isPlain(meter) {
             fields.reject("stripe_meter", "must be the event name of a Stripe meter, such as minecart_bytes")
         }
+        let losesMeterPrice = fields.isNull("stripe_meter_price")
+        let meterPrice = fields.optionalText("stripe_meter_price", length: 1...255)
+        if let meterPrice, !isPlain(meterPrice) {
+            fields.reject("stripe_meter_price", "must be the id of a Stripe price, such as price_1DEF")
+        }
         try fields.finish()
         let plan = try await api.store.changePlan(call.parameters["id"] ?? "", actor: call.actor) {
             view in
@@ -133,6 +140,7 @@ enum PlanRoutes {
             view.priority = priority ?? view.priority
             view.stripePrice = losesPrice ? nil : price ?? view.stripePrice
             view.stripeMeter = losesMeter ? nil : meter ?? view.stripeMeter
+            view.stripeMeterPrice = losesMeterPrice ? nil : meterPrice ?? view.stripeMeterPrice
         }
         guard let plan else { throw Problem.notFound }
         return .json(200, plan.json)

@@ -26,6 +26,8 @@ public struct ReturnURLs: Sendable, Hashable {
 
     public init(_ pages: [HTTPURL]) { origins = pages.map { Origin($0) } }
 
+    public func allows(_ text: String) -> Bool { problem(text) == nil }
+
     /// What is wrong with the address; nil when people may be sent there.
     func problem(_ text: String) -> String? {
         guard let url = HTTPURL(text.replacing(Self.placeholder, with: "0")) else {

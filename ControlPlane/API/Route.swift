@@ -102,9 +102,9 @@ public struct RouteTable: Sendable {
         SystemRoutes.all + UserRoutes.all + PersonRoutes.all + SessionRoutes.all + PageRoutes.all
             + AgentKeyRoutes.all + APIKeyRoutes.all + TunnelRoutes.all
             + PlacementRoutes.all + RelayRoutes.all + OperatorRoutes.all + OperatorKeyRoutes.all
-            + PlanRoutes.all + AccountRoutes.all + UsageRoutes.all + SigningKeyRoutes.all + DomainRoutes.all
-            + AuditRoutes.all + AccountLeavingRoutes.all + MemberRoutes.all + InvitationRoutes.all
-            + StripeRoutes.all)
+            + PlanRoutes.all + AccountRoutes.all + UsageRoutes.all + SigningKeyRoutes.all + AuditRoutes.all
+            + DomainRoutes.all + AccountLeavingRoutes.all + MemberRoutes.all + InvitationRoutes.all
+            + StripeRoutes.all + BillingRoutes.all + MeterRoutes.all)
 
     init(_ routes: [Route]) { self.routes = routes }
 

@@ -153,6 +153,31 @@ enum Schemas {
         .text(prefix + "…", 1...256).about("Shown once: it cannot be asked for again.")
     }
 
+    // MARK: Money
+
+    static let billing = Schema.object([
+        "state": .words(BillingState.self).like("active"),
+        "plan": .object(["id": plan.like("plus"), "name": .text("Plus", 1...100)]),
+        "grace_until": Schema.time.orNull.about("After a failed payment everything works on until then."),
+        "has_subscription": .bool(true), "next_step": .words(BillingStep.self),
+        "message": .text("The bill is paid.", 1...300).about("What is the matter and what to do."),
+        "offers": .list(of: .object(["plan": plan.like("plus"), "name": .text("Plus", 1...100)]))
+            .about("What POST /v1/billing/checkout takes."),
+    ]).named("Billing")
+
+    static let meterEvent = Schema.object([
+        "identifier": .text("acc_0000000000000000000001:490000", 1...100),
+        "account_id": .id(AccountID.self), "customer": .text("cus_1", 1...255),
+        "event_name": .text("minecart_bytes", 1...100), "hour": .time, "part": .count(1),
+        "bytes": .count(1_000_000), "state": .words(MeterState.self), "attempts": .count(1),
+        "unclear_since": .time.orNull, "problem": .text("Stripe cannot be reached", 1...1000).orNull,
+    ]).named("MeterEvent")
+
+    static let stripePage = Schema.object([
+        "url": .text("https://checkout.stripe.com/c/pay/cs_1", 9...4096, pattern: "^https://")
+            .about("A page of Stripe's, good for a few minutes to a day.")
+    ]).named("StripePage")
+
     // MARK: Tunnels
 
     static let tunnel = Schema.object([
@@ -330,7 +355,8 @@ enum Schemas {
         "idle_timeout_s": limit(1800), "chosen_names": .bool(false), "own_domains": .bool(false),
         "priority": .bool(false), "members": limit(1),
         "stripe_price": .text("price_1ABC", 1...255).orNull,
-        "stripe_meter": .text("minecart_bytes", 1...100).orNull, "throttled_bytes_per_s": limit(125_000),
+        "stripe_meter": .text("minecart_bytes", 1...100).orNull,
+        "stripe_meter_price": .text("price_1DEF", 1...255).orNull, "throttled_bytes_per_s": limit(125_000),
     ]).named("Plan")
 
     /// RFC 7638: the SHA-256 of the public key.

@@ -62,6 +62,7 @@ struct Configuration: Sendable {
         let sendsMail = if case .none = mail { false } else { true }
         let webhookSecrets = (settings.secret("STRIPE_WEBHOOK_SECRET") ?? "").split(separator: ",")
         stripe = settings.stripe()
+        let billingPage = settings.billingPage()
         billingGrace_s = settings.integer("BILLING_GRACE_HOURS", default: 168, in: 0...8760) * 3600
         regions = settings.regions(default: Self.defaultRegions)
         settings.logLevel()
@@ -73,7 +74,7 @@ struct Configuration: Sendable {
         api = APISettings(
             baseDomain: baseDomain, operatorKey: operatorKey, metricsToken: metricsToken,
             trustedProxies: proxies, publicURL: publicURL, signUp: signUp, sendsMail: sendsMail,
-            stripeWebhookSecrets: webhookSecrets.map { String($0) })
+            stripeWebhookSecrets: webhookSecrets.map { String($0) }, billingPage: billingPage)
     }
 }
 
@@ -272,6 +273,15 @@ extension Settings {
             return nil
         }
         return key.map { StripeAccess(base: base, key: $0) }
+    }
+
+    fileprivate mutating func billingPage() -> String? {
+        guard let text = optional("BILLING_PAGE") else { return nil }
+        if let url = HTTPURL(text), ReturnURLs([url]).allows(text) { return text }
+        reject(
+            "BILLING_PAGE must be your page that people come back to from Stripe, such as https://dvv.one/billing"
+        )
+        return nil
     }
 
     fileprivate mutating func publicURL(default standard: String) -> String {

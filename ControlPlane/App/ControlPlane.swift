@@ -17,6 +17,7 @@ private struct BillingParts: Sendable {
     let bell = Bell()
     let worker: StripeWorker
     let reconciler: StripeReconciler
+    let meters: MeterSender
 
     init(
         store: Store, client: StripeClient, terms: BillingTerms, leadership: Leadership, metrics: Metrics
@@ -25,6 +26,8 @@ private struct BillingParts: Sendable {
         worker = StripeWorker(store: store, client: client, terms: terms, bell: bell, metrics: shown)
         reconciler = StripeReconciler(
             store: store, client: client, terms: terms, leadership: leadership, metrics: shown)
+        meters = MeterSender(
+            store: store, meter: StripeMeter(client), leadership: leadership, metrics: metrics)
     }
 }
 
@@ -52,9 +55,13 @@ enum ControlPlane {
         let counting = await RedisClient.start(url: configuration.redisURL, on: hub.mailbox)
         let limiter = RateLimiter(redis: counting)
         let signIns = SignInThrottle(redis: counting)
+        let outgoing = HTTPCaller(on: hub.mailbox)
+        let stripe = configuration.stripe.map {
+            StripeClient(base: $0.base, key: $0.key, transport: outgoing)
+        }
         let api = API(
             settings: configuration.api, keys: keys, store: store, loads: board, watch: watch,
-            domains: checker, metrics: metrics, limiter: limiter, signIns: signIns)
+            domains: checker, metrics: metrics, stripe: stripe, limiter: limiter, signIns: signIns)
         let loads = await LoadFeed.start(
             url: configuration.redisURL, board: board, leadership: leadership, on: hub.mailbox)
         register(metrics, watch, leadership)
@@ -69,13 +76,11 @@ enum ControlPlane {
         let housekeeping = Housekeeping(store: store, leadership: leadership)
         let domains = DomainChecks(store: store, checker: checker, leadership: leadership)
         let quotas = QuotaKeeper(store: store, leadership: leadership)
-        let outgoing = HTTPCaller(on: hub.mailbox)
         let mails = MailSender(
             store: store, delivery: configuration.mail, http: outgoing, metrics: metrics)
-        let billing = configuration.stripe.map {
+        let billing = stripe.map {
             BillingParts(
-                store: store,
-                client: StripeClient(base: $0.base, key: $0.key, transport: outgoing),
+                store: store, client: $0,
                 terms: BillingTerms(
                     grace_s: configuration.billingGrace_s, link: configuration.api.publicURL),
                 leadership: leadership, metrics: metrics)
@@ -101,6 +106,7 @@ enum ControlPlane {
                 if let billing {
                     group.addTask { await billing.worker.run() }
                     group.addTask { await billing.reconciler.run() }
+                    group.addTask { await billing.meters.run() }
                 }
                 group.addTask { await follow(listener, watch, keys, billing?.bell) }
                 group.addTask { await keepRegions(configuration.regions, store, loads) }

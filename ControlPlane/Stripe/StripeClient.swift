@@ -95,9 +95,12 @@ public struct StripeClient: Sendable {
         request.maxResponseBytes = Self.maxAnswerBytes
         let end = Instant.now() + deadline
         var retries = 0
+        var mayHaveArrived = false
         while true {
             let (result, outcome) = await attempt(request, left: end.since(.now()))
-            guard case .failure(let error) = result else { return try result.get() }
+            guard case .failure(var error) = result else { return try result.get() }
+            if case .unsent(let reason) = error, mayHaveArrived { error = .unreachable(reason) }
+            if case .unsent = error {} else { mayHaveArrived = true }
             let pause = retry.pause(
                 after: outcome, retries: retries, left: end.since(.now()),
                 chance: Double.random(in: 0..<1))
@@ -125,12 +128,14 @@ public struct StripeClient: Sendable {
     private func attempt(_ request: HTTPClientRequest, left: Milliseconds) async -> (
         Result<JSON, StripeError>, StripeRetry.Outcome
     ) {
-        guard left.count > 0 else { return (.failure(.unreachable("it took too long")), .noAnswer) }
+        guard left.count > 0 else { return (.failure(.unsent("it took too long")), .noAnswer) }
         let response: HTTPResponse
         do {
             response = try await transport.send(request, deadline: left)
         } catch {
-            return (.failure(.unreachable(clean("\(error)"))), .noAnswer)
+            let isUnsent = (error as? HTTPCallError)?.isCertainlyUnsent == true
+            let reason = clean("\(error)")
+            return (.failure(isUnsent ? .unsent(reason) : .unreachable(reason)), .noAnswer)
         }
         let isGood = (200..<300).contains(response.status)
         guard let json = try? response.json(), json.objectValue != nil else {

@@ -2,7 +2,9 @@ import Core
 
 /// Why Stripe did not do it. Holds no secret: what Stripe says is cut of our key and of control characters.
 public enum StripeError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// No answer: no connection, a broken one, or none in time.
+    /// No connection could be made: Stripe cannot have seen the request.
+    case unsent(String)
+    /// No answer: a broken connection, or none in time. Whether Stripe did what was asked is not known.
     case unreachable(String)
     /// An answer that is no JSON, or whose shape is not Stripe's.
     case nonsense(String)
@@ -21,14 +23,14 @@ public enum StripeError: Error, Sendable, Hashable, CustomStringConvertible {
     /// talks nonsense or has had too much. A bad key is of that kind too: it is repaired outside of the request.
     public var isPassing: Bool {
         switch self {
-        case .unreachable, .nonsense: true
+        case .unsent, .unreachable, .nonsense: true
         case .refused(let status, _, _, _): [401, 403, 409, 429].contains(status) || status >= 500
         }
     }
 
     public var description: String {
         switch self {
-        case .unreachable(let reason): "Stripe cannot be reached: \(reason)"
+        case .unsent(let reason), .unreachable(let reason): "Stripe cannot be reached: \(reason)"
         case .nonsense(let reason): "Stripe sent an answer that makes no sense: \(reason)"
         case .refused(let status, let code, let message, let requestID):
             "Stripe refused (\(status)\(code.map { ", \($0)" } ?? "")): \(message)"

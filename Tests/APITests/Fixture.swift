@@ -7,6 +7,7 @@ import IO
 import Postgres
 import Reconcilers
 import Store
+import Stripe
 import Support
 import Testing
 import Wire
@@ -41,7 +42,7 @@ struct Fixture: Sendable {
     init(
         url: String? = nil, timeouts: PostgresTimeouts = patient, box: SecretBox? = nil,
         signUp: SignUpMode = .open, sendsMail: Bool = true, names: any TXTResolver = NoNameServer(),
-        stripeWebhookSecrets: [String] = ["whsec_old", "whsec_new"],
+        stripeWebhookSecrets: [String] = ["whsec_old", "whsec_new"], stripe: StripeClient? = nil,
         limiter: RateLimiter = RateLimiter(), signIns: SignInThrottle = SignInThrottle(policies: .pausesLong)
     ) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
@@ -60,8 +61,8 @@ struct Fixture: Sendable {
                 metricsToken: Self.metricsToken, trustedProxies: proxies, publicURL: Self.publicURL,
                 signUp: signUp, sendsMail: sendsMail, stripeWebhookSecrets: stripeWebhookSecrets),
             keys: keys, store: store, loads: loads, watch: watch,
-            domains: DomainChecker(store: store, resolver: names), metrics: Metrics(), limiter: limiter,
-            signIns: signIns)
+            domains: DomainChecker(store: store, resolver: names), metrics: Metrics(), stripe: stripe,
+            limiter: limiter, signIns: signIns)
         try await store.ensureRegion("eu", name: "Europe")
         try await store.ensureRegion("us", name: "US East")
     }

@@ -17,7 +17,8 @@ import Testing
                 "id": "free", "name": "Free", "position": 1, "max_tunnels": 1, "players": 10,
                 "bytes_per_s": 2_500_000, "bytes_per_month": 50_000_000_000, "idle_timeout_s": 1800,
                 "chosen_names": false, "own_domains": false, "priority": false, "members": 1,
-                "stripe_price": nil, "stripe_meter": nil, "throttled_bytes_per_s": 125_000,
+                "stripe_price": nil, "stripe_meter": nil, "stripe_meter_price": nil,
+                "throttled_bytes_per_s": 125_000,
             ])
     }
 
@@ -31,7 +32,7 @@ import Testing
             [
                 "name": "Plus!", "position": 9, "max_tunnels": 6, "bytes_per_month": nil, "members": 4,
                 "idle_timeout_s": 900, "own_domains": false, "stripe_price": "price_plus",
-                "stripe_meter": "minecart_bytes",
+                "stripe_meter": "minecart_bytes", "stripe_meter_price": "price_more",
             ])
         #expect(answer.status == 200)
         var expected = try #require(before.json.objectValue)
@@ -44,6 +45,7 @@ import Testing
         expected["own_domains"] = false
         expected["stripe_price"] = "price_plus"
         expected["stripe_meter"] = "minecart_bytes"
+        expected["stripe_meter_price"] = "price_more"
         #expect(answer.json == .object(expected))
         let taken = try await patch(fixture, "team", ["stripe_price": "price_plus"])
         #expect(taken.status == 409)
@@ -62,6 +64,7 @@ import Testing
             ("/position", ["position": nil]), ("/chosen_names", ["chosen_names": nil]),
             ("/priority", ["priority": 1]), ("/stripe_price", ["stripe_price": "two words"]),
             ("/stripe_price", ["stripe_price": ""]), ("/stripe_meter", ["stripe_meter": "two words"]),
+            ("/stripe_meter_price", ["stripe_meter_price": "two words"]),
             ("/id", ["id": "other"]),
             ("/max_players", ["max_players": 3]),
         ] as [(String, JSON)])

@@ -65,6 +65,7 @@ import Testing
                 "GET /healthz", "GET /readyz", "GET /.well-known/jwks.json", "GET /openapi.json",
                 "POST /v1/users",
                 "POST /v1/sessions", "POST /v1/sessions/refresh", "POST /v1/sessions/switch",
+                "GET /v1/pages/billing",
                 "POST /v1/invitations/lookup", "POST /v1/invitations/accept", "POST /v1/invitations/decline",
                 "GET /v1/pages/invitation",
                 "POST /v1/users/verify",

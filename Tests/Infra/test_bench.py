@@ -24,6 +24,12 @@ class BenchTests(unittest.TestCase):
         for name in ("list", "list-jwt", "place"):
             self.assertRegex(result.stdout, rf"(?m)^{name} +\d+ +\d+\.\d +\d+\.\d +\d+ +\d+ +\d+ +\d+% ")
 
+    def test_some_webhooks_reach_the_relay_and_print_percentiles(self):
+        command = [ROOT / "infra/bench/webhook", "--changes", "6", "--tunnels", "20", "--accounts", "2", "--no-build"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertRegex(result.stdout, r"p50 \d+ ms +p99 \d+ ms +max \d+ ms")
+
 
 if __name__ == "__main__":
     unittest.main()

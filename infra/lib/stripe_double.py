@@ -243,6 +243,8 @@ class StripeDouble:
             handler = self.HANDLERS.get((method, path))
             if handler:
                 return 200, handler(self, form if method == "POST" else query)
+            if method == "POST" and parts[-1] == "expire":
+                return 200, self.expire_checkout(parts[-2])
             if len(parts) >= 3 and parts[0] == "v1" and (value := self.objects.get(parts[-1])):
                 return 200, self.one(method, value, form)
             if method == "GET" and parts[:2] == ["v1", "events"] and len(parts) == 3:
@@ -289,6 +291,15 @@ class StripeDouble:
             "client_reference_id": form.get("client_reference_id"), "success_url": form["success_url"],
             "cancel_url": form.get("cancel_url"), "metadata": form.get("metadata", {}),
             "subscription_data": form.get("subscription_data"), "line_items": items})
+
+    def expire_checkout(self, id):
+        session = self.objects.get(id)
+        if not session:
+            raise StripeError(404, f"No such checkout.session: '{id}'", code="resource_missing", param="session")
+        if session["status"] != "open":
+            raise StripeError(400, "Only Checkout Sessions with a status in [\"open\"] can be expired.")
+        session.update(status="expired", url=None)
+        return copy.deepcopy(session)
 
     def create_portal(self, form):
         customer = self.require_customer(form)
@@ -378,8 +389,20 @@ class StripeDouble:
         return self.listing(values, query, "/v1/subscriptions")
 
     def list_customers(self, query):
-        values = [value for value in reversed(self.objects.values()) if value["object"] == "customer"]
+        if self.upstream:
+            values = self.call_upstream("GET", "/v1/customers?limit=100")["data"]
+        else:
+            values = [value for value in reversed(self.objects.values()) if value["object"] == "customer"]
+        if "email" in query:
+            values = [value for value in values if value["email"] == query["email"]]
         return self.listing(values, query, "/v1/customers")
+
+    def list_checkouts(self, query):
+        values = [value for value in reversed(self.objects.values()) if value["object"] == "checkout.session"]
+        for name in ("customer", "status", "subscription"):
+            if name in query:
+                values = [value for value in values if value[name] == query[name]]
+        return self.listing(values, query, "/v1/checkout/sessions")
 
     HANDLERS = {
         ("POST", "/v1/customers"): create_customer,
@@ -389,8 +412,9 @@ class StripeDouble:
         ("GET", "/v1/events"): list_events,
         ("GET", "/v1/subscriptions"): list_subscriptions,
         ("GET", "/v1/customers"): list_customers,
+        ("GET", "/v1/checkout/sessions"): list_checkouts,
     }
-    PASSED_ON = {("POST", "/v1/customers"), ("GET", "/v1/subscriptions"), ("GET", "/v1/customers")}
+    PASSED_ON = {("POST", "/v1/customers"), ("GET", "/v1/subscriptions")}
 
     # --- localstripe behind it ---------------------------------------------------------------------------------
 
