@@ -115,7 +115,7 @@ enum MemberRoutes {
                 guard let password else {
                     throw Problem.invalid([.init("/password", "is required when it is about an owner")])
                 }
-                try await api.confirm(password, of: person, call)
+                _ = try await api.confirmed(call, password: password)
             }
         }
         guard
@@ -144,23 +144,12 @@ enum MemberRoutes {
         let password = fields.text("password", length: 1...256)
         if wanted == person.user { fields.reject("member_id", "must be another member") }
         try fields.finish()
-        try await api.confirm(password, of: person, call)
+        _ = try await api.confirmed(call, password: password)
         guard let wanted,
             let owner = try await api.store.transfer(
                 person.account, from: person.user, to: wanted, actor: call.actor)
         else { throw Problem.notFound }
         return .json(200, owner.json)
-    }
-}
-
-extension API {
-    /// Before what cannot be undone, the one who is signed in says the password once more: a device that was left
-    /// open is not enough.
-    func confirm(_ password: String, of person: SignedIn, _ call: Call) async throws {
-        let hash = try await store.passwordHash(of: person.user)
-        guard try await isRight(password, for: person.user.text, hash: hash, from: call) else {
-            throw Problem(403, "wrong-password", "This is not your password.")
-        }
     }
 }
 

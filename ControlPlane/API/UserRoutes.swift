@@ -207,7 +207,8 @@ extension API {
         return right ?? false
     }
 
-    /// The one who is signed in, once the password is right.
+    /// The one who is signed in, once the password is right: before what cannot be undone, a device that was left
+    /// open is not enough.
     func confirmed(_ call: Call, password: String) async throws -> PersonView {
         guard let person = try await store.person(try call.person.user) else {
             throw Problem.unauthenticated

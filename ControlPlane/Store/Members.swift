@@ -192,13 +192,6 @@ extension Store {
         }
     }
 
-    /// nil when the person is gone.
-    public func passwordHash(of user: UserID) async throws(StoreError) -> String? {
-        try await transaction { tx in
-            try tx.query("SELECT password_hash FROM users WHERE id = $1", user).first?["password_hash"]
-        }
-    }
-
     /// What the account is called from now on; nil takes the name away. False when there is no such account.
     public func rename(_ account: AccountID, _ name: String?, actor: Actor) async throws(StoreError) -> Bool {
         try await transaction { tx in
