@@ -64,7 +64,7 @@ enum BillingRoutes {
 
         """
 
-    private static let returnURL = Schema.text("http://localhost:8080/", 1...2000)
+    private static let returnURL = Schema.text("https://api.mine.example/billing", 1...2000)
         .about("A page of this service's own, for the way back.")
 
     private static func show(_ api: API, _ call: Call) async throws -> Reply {

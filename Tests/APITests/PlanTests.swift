@@ -139,7 +139,8 @@ import Testing
         #expect(try await fixture.place(made[2], "ses_1", account).code == "suspended")
         let shown = try await fixture.call("GET", "/v1/account", as: account.apiKey)
         #expect(shown["plan"] == ["id": "free", "name": "Free"])
-        #expect(shown["usage"] == ["tunnels": 3, "suspended_tunnels": 2, "bytes_this_month": 0])
+        #expect(
+            shown["usage"] == ["tunnels": 3, "suspended_tunnels": 2, "members": 1, "bytes_this_month": 0])
         #expect(try await move("team").status == 200)
         #expect(try await states() == ["offline", "offline", "offline"])
         #expect(try await fixture.place(made[2], "ses_1", account).status == 201)
