@@ -106,10 +106,11 @@ struct People: Sendable {
         try await pool.transaction { tx in _ = try tx.query(statement) }
     }
 
-    /// Actions in the audit log, the oldest first.
+    /// What accounts' audit logs tell, the oldest first.
     func audited() async throws -> [String] {
         try await pool.transaction { tx in
-            try tx.query("SELECT action FROM audit_log ORDER BY id").map { try $0["action"] }
+            try tx.query("SELECT action FROM audit_log WHERE account_id IS NOT NULL ORDER BY id")
+                .map { try $0["action"] }
         }
     }
 
