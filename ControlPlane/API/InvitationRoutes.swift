@@ -1,5 +1,4 @@
 import Core
-import Crypto
 import Domain
 import Store
 
@@ -12,7 +11,8 @@ enum InvitationRoutes {
             takes: .body(["email": Schemas.email, "role": Schemas.invitedRole]),
             gives: .created(Schemas.invitation),
             problems: [
-                403: ["plan-limit"], 409: ["already-member", "already-invited", "too-many-invitations"],
+                403: ["plan-limit"],
+                409: ["already-member", "already-invited", "too-many-invitations", "no-mail"],
             ],
             "Invites somebody by mail, for 7 days. Whether the address has a user does not show."
         ) { api, call in
@@ -26,7 +26,7 @@ enum InvitationRoutes {
         },
         Route(
             "POST", "/v1/invitations/{id}/resend", .account(.membersWrite), gives: .ok(Schemas.invitation),
-            problems: [403: ["plan-limit"], 409: ["too-many-invitations", "too-many-mails"]],
+            problems: [403: ["plan-limit"], 409: ["too-many-invitations", "too-many-mails", "no-mail"]],
             "Mails an invitation again, with a new link for 7 more days."
         ) { api, call in
             try await resend(api, call)
@@ -52,7 +52,7 @@ enum InvitationRoutes {
         Route(
             "POST", "/v1/invitations/accept", .anyone, limit: .signIn,
             takes: .body(
-                ["token": Schemas.invitationToken],
+                ["token": LinkToken.schema],
                 optional: ["password": Schemas.newPassword.about("For an address that nobody has yet.")]),
             gives: .ok(Schemas.acceptedInvitation), problems: [403: ["plan-limit"], 404: ["bad-link"]],
             "Accepts an invitation. Somebody new becomes a user, with an account of their own beside this one."
@@ -77,11 +77,14 @@ enum InvitationRoutes {
         ) { _, _ in page.reply },
     ]
 
-    private static let token = Schema.body(["token": Schemas.invitationToken])
+    private static let token = Schema.body(["token": LinkToken.schema])
     private static let gone = Problem(
         404, "bad-link",
         "This invitation is not good any more: it was answered, withdrawn, sent again or is older than 7 days. Ask for a new one."
     )
+
+    private static let noMail = Problem.conflict(
+        "no-mail", "This Minecart sends no mails, so nobody can be invited: ask those who run it.")
 
     private static func invite(_ api: API, _ call: Call) async throws -> Reply {
         let account = try call.account
@@ -89,10 +92,11 @@ enum InvitationRoutes {
         let email = fields.email("email")
         let wanted = fields.word("role", of: Role.self, among: Membership.invitable)
         try fields.finish()
-        let token = newToken()
+        guard api.settings.sendsMail else { throw noMail }
+        let token = LinkToken.generate()
         guard let role = wanted,
             let made = try await api.store.invite(
-                InvitationID.new(), account: account, email: email, role: role, tokenHash: hash(token),
+                InvitationID.new(), account: account, email: email, role: role, tokenHash: token.hash,
                 actor: call.actor, mail: mail(token, api))
         else { throw Problem.notFound }
         return .json(201, made.json)
@@ -100,10 +104,11 @@ enum InvitationRoutes {
 
     private static func resend(_ api: API, _ call: Call) async throws -> Reply {
         try call.refuseInput()
-        let token = newToken()
+        guard api.settings.sendsMail else { throw noMail }
+        let token = LinkToken.generate()
         guard
             let sent = try await api.store.resendInvitation(
-                try call.id(), account: try call.account, tokenHash: hash(token), actor: call.actor,
+                try call.id(), account: try call.account, tokenHash: token.hash, actor: call.actor,
                 mail: mail(token, api))
         else { throw Problem.notFound }
         return .json(200, sent.json)
@@ -134,10 +139,12 @@ enum InvitationRoutes {
 
     private static func accept(_ api: API, _ call: Call) async throws -> Reply {
         var fields = try call.body()
-        let token = fields.text("token", length: 1...128)
+        let token = fields.linkToken("token")
         let password = fields.optionalText("password", length: PasswordRule.length)
         try fields.finish()
-        guard let found = try await api.store.receivedInvitation(tokenHash: hash(token)) else { throw gone }
+        guard let token, let found = try await api.store.receivedInvitation(tokenHash: token.hash) else {
+            throw gone
+        }
         var passwordHash: String?
         if found.isForNewUser {
             guard let password else { throw StoreError.passwordNeeded }
@@ -149,7 +156,7 @@ enum InvitationRoutes {
         let accepted: Accepted?
         do throws(StoreError) {
             accepted = try await api.store.acceptInvitation(
-                tokenHash: hash(token), passwordHash: passwordHash, address: call.client)
+                tokenHash: token.hash, passwordHash: passwordHash, address: call.client)
         } catch .membership(.noRoom) {
             throw Problem(
                 403, "plan-limit",
@@ -166,16 +173,14 @@ enum InvitationRoutes {
 
     private static func token(_ call: Call) throws -> [UInt8] {
         var fields = try call.body()
-        let text = fields.text("token", length: 1...128)
+        let token = fields.linkToken("token")
         try fields.finish()
-        return hash(text)
+        guard let token else { throw gone }
+        return token.hash
     }
 
-    private static func newToken() -> String { Base64URL.encode(SecureRandom.bytes(32)) }
-    private static func hash(_ token: String) -> [UInt8] { SHA256.hash(Array(token.utf8)) }
-
-    private static func mail(_ token: String, _ api: API) -> @Sendable (InvitationView) -> Mail {
-        let link = MailPage.link("invitation", token: token, publicURL: api.settings.publicURL)
+    private static func mail(_ token: LinkToken, _ api: API) -> @Sendable (InvitationView) -> Mail {
+        let link = token.link(to: "invitation", api.settings)
         return { invitation in
             .invitation(to: invitation.email, role: invitation.role, inviter: invitation.inviter, link: link)
         }

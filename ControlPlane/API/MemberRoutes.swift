@@ -72,7 +72,7 @@ enum MemberRoutes {
         },
     ]
 
-    private static let password = Schema.text("correct horse battery", 1...256).about("The caller's own.")
+    private static let password = Schemas.password.about("The caller's own.")
 
     private static func accounts(_ api: API, _ call: Call) async throws -> Reply {
         let person = try call.person
@@ -141,7 +141,7 @@ enum MemberRoutes {
         let person = try call.person
         var fields = try call.body()
         let wanted: UserID? = fields.id("member_id")
-        let password = fields.text("password", length: 1...256)
+        let password = fields.password("password")
         if wanted == person.user { fields.reject("member_id", "must be another member") }
         try fields.finish()
         _ = try await api.confirmed(call, password: password)

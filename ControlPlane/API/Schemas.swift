@@ -116,8 +116,6 @@ enum Schemas {
 
     static let invitedRole = Schema.words("admin", "support", "viewer")
 
-    static let invitationToken = Schema.text("AGVhc3RlciBlZ2cgZm9yIHRob3NlIHdobyByZWFk", 1...128)
-
     static let receivedInvitation = Schema.object([
         "email": email, "role": invitedRole, "account_name": accountName.orNull, "invited_by": email.orNull,
         "expires_at": .time,

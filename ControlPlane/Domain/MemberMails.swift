@@ -13,7 +13,7 @@ extension Mail {
                 \(link)
 
                 The link is good for 7 days. If you do not know what this is about, do nothing.
-                """, kind: "invitation")
+                """, kind: "invitation", life_s: Int(Membership.invitationLifetime_s))
     }
 
     /// Somebody became an owner or is none any more.

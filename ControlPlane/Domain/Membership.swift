@@ -8,8 +8,6 @@ public enum Membership {
     public static let maxMails = 5
     /// Seconds between two of them.
     public static let mailPause_s = 60
-    /// Invitations that one address is mailed in a day, whoever sends them.
-    public static let maxMailsPerAddress = 10
     /// Keys of one account that work.
     public static let maxAPIKeys = 100
     public static let maxAgentKeys = 500

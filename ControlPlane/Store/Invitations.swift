@@ -80,9 +80,10 @@ extension Store {
                 Membership.invitationLifetime_s)
             try tx.audit(
                 "invitation.create", actor: actor, account: account, subject: id.text,
-                after: ["email": .string(email), "role": .string(role.rawValue)])
+                after: ["email": .string(EmailAddress.masked(email)), "role": .string(role.rawValue)])
             guard let made = try tx.invitation(id, of: account) else { return nil }
-            try tx.postInvitation(mail(made))
+            // An address that has had enough of such mails gets none, and that is not told.
+            _ = try tx.postUnasked(mail(made))
             return made
         }
     }
@@ -148,7 +149,7 @@ extension Store {
                 """, id, tokenHash, Membership.invitationLifetime_s, grant.user)
             try tx.audit("invitation.resend", actor: actor, account: account, subject: id.text)
             guard let made = try tx.invitation(id, of: account) else { return nil }
-            try tx.postInvitation(mail(made))
+            _ = try tx.postUnasked(mail(made))
             return made
         }
     }
@@ -166,7 +167,9 @@ extension Store {
             else { return false }
             try tx.audit(
                 "invitation.withdraw", actor: actor, account: account, subject: id.text,
-                before: ["email": .string(try row["email"]), "role": .string(try row["role"])])
+                before: [
+                    "email": .string(EmailAddress.masked(try row["email"])), "role": .string(try row["role"]),
+                ])
             return true
         }
     }
@@ -178,7 +181,9 @@ extension Store {
                 """
                 SELECT i.account_id, a.name, i.email, i.role, u.email AS inviter,
                     floor(extract(epoch FROM i.expires_at))::bigint AS expires_at,
-                    NOT EXISTS (SELECT 1 FROM users x WHERE lower(x.email) = lower(i.email)) AS is_new
+                    NOT EXISTS (
+                        SELECT 1 FROM users x
+                        WHERE lower(x.email) = lower(i.email) AND x.verified_at IS NOT NULL) AS is_new
                 FROM invitations i
                 JOIN accounts a ON a.id = i.account_id
                 LEFT JOIN users u ON u.id = i.made_by
@@ -252,7 +257,9 @@ extension Store {
             try tx.audit(
                 "invitation.decline", actor: Actor(id.text, address: address), account: try row["account_id"],
                 subject: id.text,
-                before: ["email": .string(try row["email"]), "role": .string(try row["role"])])
+                before: [
+                    "email": .string(EmailAddress.masked(try row["email"])), "role": .string(try row["role"]),
+                ])
             return true
         }
     }
@@ -276,22 +283,26 @@ extension Transaction {
         return try InvitationView(row)
     }
 
-    /// Does not mail an address that many accounts have invited today, and does not tell.
-    fileprivate mutating func postInvitation(_ mail: Mail) throws(PostgresError) {
-        let sent: Int = try row(
-            """
-            SELECT count(*) AS n FROM mail_outbox
-            WHERE lower(recipient) = lower($1) AND kind = $2 AND created_at > now() - interval '1 day'
-            """, mail.to, mail.kind)["n"]
-        if sent < Membership.maxMailsPerAddress { try post(mail) }
-    }
-
-    /// The user of an address; made, with an account of their own, when there is none.
+    /// The user of an address; made, with an account of their own, when there is none. Whoever signed up with the
+    /// address without proving it gets the password of the one who has the mail, and is signed out.
     fileprivate mutating func user(email: String, orMadeWith passwordHash: String?) throws -> UserID {
-        if let row = try query("SELECT id FROM users WHERE lower(email) = lower($1)", email).first {
-            return try row["id"]
-        }
+        let found = try query(
+            """
+            SELECT id, verified_at IS NOT NULL AS is_verified FROM users WHERE lower(email) = lower($1)
+            FOR NO KEY UPDATE
+            """, email
+        ).first
+        if let found, try found["is_verified"] { return try found["id"] }
         guard let passwordHash else { throw StoreError.passwordNeeded }
+        // What others chose for this address counts no more.
+        try query("DELETE FROM mail_tokens WHERE lower(email) = lower($1) AND purpose = 'verify'", email)
+        if let found {
+            let user: UserID = try found["id"]
+            try query(
+                "UPDATE users SET password_hash = $2, verified_at = now() WHERE id = $1", user, passwordHash)
+            try query("DELETE FROM sessions WHERE user_id = $1", user)
+            return user
+        }
         guard let (user, account) = try addUser(email, passwordHash, plan: "free", isVerified: true) else {
             return try row("SELECT id FROM users WHERE lower(email) = lower($1)", email)["id"]
         }

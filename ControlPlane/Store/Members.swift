@@ -292,7 +292,9 @@ extension Transaction {
         try query("DELETE FROM sessions WHERE account_id = $1 AND user_id = $2", account, member.user)
         try audit(
             action, actor: actor, account: account, subject: member.user.text,
-            before: ["role": .string(member.role.rawValue), "email": .string(member.email)])
+            before: [
+                "role": .string(member.role.rawValue), "email": .string(EmailAddress.masked(member.email)),
+            ])
         try withdrawInvitations(of: member.user, account: account, beyond: nil, actor: actor)
         try revokeKeys(of: member.user, account: account, beyond: nil, actor: actor)
         try ensureAccount(of: member.user)
@@ -325,7 +327,9 @@ extension Transaction {
             try query("DELETE FROM invitations WHERE id = $1", id)
             try audit(
                 "invitation.withdraw", actor: actor, account: account, subject: id.text,
-                before: ["email": .string(try row["email"]), "role": .string(given.rawValue)])
+                before: [
+                    "email": .string(EmailAddress.masked(try row["email"])), "role": .string(given.rawValue),
+                ])
         }
     }
 }

@@ -74,6 +74,23 @@ import Testing
         #expect(accounts["data"]?.arrayValue?.map { $0["plan"] } == ["free", "team"])
     }
 
+    @Test func whoSignedUpWithAnAddressWithoutProvingItDoesNotJoinByItsMail() async throws {
+        let fixture = try await Fixture()
+        let owner = try await fixture.person("owner")
+        let squatter = try await fixture.person("victim", plan: "free")
+        try await fixture.sql(
+            "UPDATE users SET verified_at = NULL, password_hash = 'other' WHERE id = $1", squatter.user.text)
+        _ = try await invite(fixture, squatter.email, as: owner.bearer)
+        let token = try await fixture.mailedToken(squatter.email)
+        #expect(try await answer(fixture, "accept", token).pointers == ["/password"])
+        #expect(try await answer(fixture, "accept", token, password: Fixture.password).status == 200)
+        #expect(try await fixture.call("GET", "/v1/account", as: squatter.bearer).status == 401)
+        let session = try await fixture.call(
+            "POST", "/v1/sessions",
+            ["email": .string(squatter.email), "password": .string(Fixture.password)])
+        #expect(session.status == 201)
+    }
+
     @Test func theInviterDoesNotLearnWhetherAnAddressIsKnown() async throws {
         let fixture = try await Fixture()
         let owner = try await fixture.person("owner")
