@@ -47,8 +47,17 @@ def make_an_event(body):
     body["data"] = {"object": {"id": "thing_1", "object": "thing"}}
 
 
+def name_another_member(body):
+    """The account does not go over to the one who gives it away."""
+    body["member_id"] = "usr_" + "1" * 22
+
+
 # What members mean together, which a schema does not say, by operation.
-MAKE_SENSE = {"POST /v1/relay/usage": make_usage_possible, "POST /v1/webhooks/stripe": make_an_event}
+MAKE_SENSE = {
+    "POST /v1/relay/usage": make_usage_possible,
+    "POST /v1/webhooks/stripe": make_an_event,
+    "POST /v1/account/transfer": name_another_member,
+}
 
 
 def call(method, path, body=None, credential=None):

@@ -20,7 +20,7 @@ LEAST_CASES = 2000
 MAX_EXAMPLES = 12
 METRICS_TOKEN = "metrics-token-of-the-contract-test"
 # One after another goes what may close others' accounts and move their plans.
-AT_ONCE = ["nobody", "metricsToken", "accessToken", "apiKey", "agentKey", "relayKey"]
+AT_ONCE = ["accessToken", "nobody", "apiKey", "relayKey", "agentKey", "metricsToken"]
 ALONE = ["operatorKey"]
 
 CONFIGURATION = """
