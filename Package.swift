@@ -108,6 +108,13 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
+// Whoever works on one room builds only its tests:
+//     MINECART_SUITES=RelayCoreTests,WireTests swift build --product minecartPackageTests
+if let wanted = Context.environment["MINECART_SUITES"] {
+    let suites = wanted.split(separator: ",").map { String($0) }
+    package.targets.removeAll { $0.isTest && !suites.contains($0.name) }
+}
+
 // libFuzzer brings its own main, so this target exists only when infra/fuzz asks for it.
 if Context.environment["MINECART_FUZZ"] != nil {
     package.targets.append(

@@ -21,15 +21,16 @@ import Core
 /// | 05   | REFUSE  | agent | nonce, rendezvous, u8 reason     |
 /// | 06   | PING    | both  | u64 token                        |
 /// | 07   | PONG    | both  | u64 token of the PING            |
-/// | 08   | MIGRATE | relay | u32 within ms                    |
+/// | 08   | MIGRATE | relay | u32 within ms, u8 leave           |
 /// | 09   | LIMITS  | relay | limits                           |
 /// | 0A   | GOAWAY  | both  | u32 reconnect in ms, u8 reason   |
 ///
 /// The agent speaks first: HELLO. The relay answers WELCOME, or GOAWAY and closes. Then the relay asks for data
 /// connections (see `Preamble`): PARK for later, at most 64 nonces a frame, OPEN for a player who waits. The agent
 /// dials, or answers REFUSE. Either end sends PING when the link is quiet and takes a missing PONG for a dead link.
-/// MIGRATE asks the agent to take a new placement and to let this link go only when the new one is up. After
-/// GOAWAY the sender takes no new work and closes; running players stay.
+/// MIGRATE asks the agent to fetch its placement, which changed, or, with leave 01, to get one at other relays, and
+/// to let links go only when the new ones are up. A HELLO on an open link brings the newer ticket; WELCOME answers
+/// it. After GOAWAY the sender takes no new work and closes; running players stay.
 ///
 /// Growth: a reader skips frames of types and versions it does not know, ignores bytes behind the fields it knows,
 /// and reads unknown reasons as 00. So a new field is appended, and a changed one gets a new version or type.
@@ -44,7 +45,7 @@ import Core
 ///     REFUSE  05 01 000018  16 bytes + 02 7231 03 683A31 01  the local server does not answer
 ///     PING    06 01 000008  0102030405060708
 ///     PONG    07 01 000008  0102030405060708
-///     MIGRATE 08 01 000004  00007530                         within 30 s
+///     MIGRATE 08 01 000005  00007530 01                      leave this relay within 30 s
 ///     LIMITS  09 01 000010  00000000 0000000000000400 0000003C
 ///     GOAWAY  0A 01 000005  000003E8 01                      the relay drains, come back in 1 s
 public enum LinkFrame: Sendable, Hashable {
@@ -55,7 +56,8 @@ public enum LinkFrame: Sendable, Hashable {
     case refuse(Nonce, Rendezvous, RefusalReason)
     case ping(UInt64)
     case pong(UInt64)
-    case migrate(within: Milliseconds)
+    /// `leave`: this relay ends or has no more to do with the tunnel; otherwise only the placement is to be fetched.
+    case migrate(within: Milliseconds, leave: Bool)
     case limits(Limits)
     case goAway(reconnectIn: Milliseconds, GoAwayReason)
 
@@ -118,7 +120,7 @@ extension LinkFrame: CustomStringConvertible {
         case .refuse(_, let rendezvous, let reason): "REFUSE at \(rendezvous.relay): \(reason)"
         case .ping: "PING"
         case .pong: "PONG"
-        case .migrate(let within): "MIGRATE within \(within.count) ms"
+        case .migrate(let within, let leave): "MIGRATE within \(within.count) ms, leave: \(leave)"
         case .limits(let limits): "LIMITS \(limits)"
         case .goAway(let reconnectIn, let reason): "GOAWAY \(reason), reconnect in \(reconnectIn.count) ms"
         }

@@ -45,7 +45,9 @@ extension LinkFrame {
             return .refuse(nonce, rendezvous, RefusalReason(rawValue: try reader.u8()) ?? .unspecified)
         case .ping: return .ping(try reader.u64())
         case .pong: return .pong(try reader.u64())
-        case .migrate: return .migrate(within: Milliseconds(try reader.u32()))
+        case .migrate:
+            let within = Milliseconds(try reader.u32())
+            return .migrate(within: within, leave: try reader.u8() != 0)
         case .limits: return .limits(try Limits(from: &reader))
         case .goAway:
             let reconnectIn = Milliseconds(try reader.u32())
@@ -95,8 +97,9 @@ extension LinkFrame {
         case .pong(let token):
             payload.u64(token)
             return .pong
-        case .migrate(let within):
+        case .migrate(let within, let leave):
             payload.u32(within.count)
+            payload.u8(leave ? 1 : 0)
             return .migrate
         case .limits(let limits):
             limits.write(to: &payload)

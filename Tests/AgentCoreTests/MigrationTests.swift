@@ -8,7 +8,7 @@ struct MigrationTests {
     @Test func theNewLinkIsUpBeforeTheOldOneGoes() {
         var driver = SessionDriver.online()
         let old = driver.activeLink ?? LinkID(0)
-        driver.feed(.received(old, .migrate(within: .seconds(30))))
+        driver.feed(.received(old, .migrate(within: .seconds(30), leave: true)))
         #expect(driver.question == .place(tunnel: "tun_1", session: "ses_1", exclude: ["rly_a"]))
         driver.answer(.success(.placed(SessionDriver.relayB)))
         #expect(driver.activeLink == old)
@@ -27,7 +27,7 @@ struct MigrationTests {
     @Test func aMoveThatFailsIsTriedAgainWhileTheOldLinkServes() {
         var driver = SessionDriver.online()
         let old = driver.activeLink ?? LinkID(0)
-        driver.feed(.received(old, .migrate(within: .seconds(30))))
+        driver.feed(.received(old, .migrate(within: .seconds(30), leave: true)))
         driver.answer(.success(.placed(SessionDriver.relayB)))
         driver.feed(.linkClosed(driver.dialled?.0 ?? LinkID(0), reason: "refused"))
         #expect(driver.activeLink == old)
@@ -39,7 +39,7 @@ struct MigrationTests {
     @Test func withNowhereToGoTheOldLinkStays() {
         var driver = SessionDriver.online()
         let old = driver.activeLink ?? LinkID(0)
-        driver.feed(.received(old, .migrate(within: .seconds(30))))
+        driver.feed(.received(old, .migrate(within: .seconds(30), leave: true)))
         driver.answer(.success(.placed(SessionDriver.relayA)))
         #expect(driver.dialled == nil)
         #expect(driver.activeLink == old)
@@ -49,7 +49,7 @@ struct MigrationTests {
     @Test func anOldLinkThatEndsMeanwhileDoesNotDisturbTheMove() {
         var driver = SessionDriver.online()
         let old = driver.activeLink ?? LinkID(0)
-        driver.feed(.received(old, .migrate(within: .seconds(30))))
+        driver.feed(.received(old, .migrate(within: .seconds(30), leave: true)))
         driver.answer(.success(.placed(SessionDriver.relayB)))
         driver.feed(.received(old, .goAway(reconnectIn: .seconds(1), .draining)))
         #expect(driver.actions == [.closeLink(old), .closeParked(old)])
@@ -60,14 +60,14 @@ struct MigrationTests {
     @Test func aSecondMigrateDoesNotStartASecondMove() {
         var driver = SessionDriver.online()
         let old = driver.activeLink ?? LinkID(0)
-        driver.feed(.received(old, .migrate(within: .seconds(30))))
-        driver.feed(.received(old, .migrate(within: .seconds(20))))
+        driver.feed(.received(old, .migrate(within: .seconds(30), leave: true)))
+        driver.feed(.received(old, .migrate(within: .seconds(20), leave: true)))
         #expect(driver.actions.isEmpty)
     }
 
     @Test func movingWithTheControlPlaneAwayWaitsInsteadOfDiallingTheOldRelay() {
         var driver = SessionDriver.online()
-        driver.feed(.received(driver.activeLink ?? LinkID(0), .migrate(within: .seconds(30))))
+        driver.feed(.received(driver.activeLink ?? LinkID(0), .migrate(within: .seconds(30), leave: true)))
         driver.answer(.failure(.unreachable("away")))
         #expect(driver.dialled == nil)
         #expect(driver.wait != nil)

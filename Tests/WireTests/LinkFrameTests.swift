@@ -18,7 +18,7 @@ import Testing
         ),
         ("06 01 000008 0102030405060708", .ping(0x0102_0304_0506_0708)),
         ("07 01 000008 0102030405060708", .pong(0x0102_0304_0506_0708)),
-        ("08 01 000004 00007530", .migrate(within: .seconds(30))),
+        ("08 01 000005 00007530 01", .migrate(within: .seconds(30), leave: true)),
         (
             "09 01 000010 00000000 0000000000000400 0000003C",
             .limits(Limits(players: 0, bytes_per_s: 1024, idle_timeout_s: 60))
@@ -53,8 +53,8 @@ import Testing
 
     @Test func newFieldsBehindTheKnownOnesAreIgnored() throws {
         #expect(
-            try LinkFrame.decode(bytes("08 01 000006 00007530 ABCD").span)
-                == .message(.migrate(within: .seconds(30)), consumed: 11))
+            try LinkFrame.decode(bytes("08 01 000007 00007530 00 ABCD").span)
+                == .message(.migrate(within: .seconds(30), leave: false), consumed: 12))
     }
 
     @Test func unknownReasonsAreUnspecified() throws {
