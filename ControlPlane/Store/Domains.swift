@@ -33,9 +33,9 @@ public struct DomainView: Sendable, Hashable {
             throw .unexpectedValue("a domain's state is unknown")
         }
         proof = DomainProof(
-            state: state, createdAt: try row["created_at"], provenAt: try row["proven_at"],
-            missingSince: try row["missing_since"], misses: try row["misses"],
-            checkedAt: try row["checked_at"], nextCheck: try row["next_check_at"])
+            state: state, createdAt: try row["created_s"], provenAt: try row["proven_s"],
+            missingSince: try row["missing_since_s"], misses: try row["misses"],
+            checkedAt: try row["checked_s"], nextCheck: try row["next_check_s"])
         target = try row["target"]
         port = try row["port"]
         isAllowed = try row["own_domains"]
@@ -114,22 +114,11 @@ extension Store {
             else { return nil }
             let found = try tx.query(
                 """
-                SELECT d.seq, d.id, d.account_id, d.tunnel_id, d.hostname, d.state, d.misses,
-                    floor(extract(epoch FROM d.created_at))::bigint AS created_at,
-                    floor(extract(epoch FROM d.proven_at))::bigint AS proven_at,
-                    floor(extract(epoch FROM d.missing_since))::bigint AS missing_since,
-                    floor(extract(epoch FROM d.checked_at))::bigint AS checked_at,
-                    floor(extract(epoch FROM d.next_check_at))::bigint AS next_check_at,
-                    t.hostname AS target, plans.own_domains,
-                    (SELECT CASE WHEN min(substring(r.endpoint FROM '[0-9]+$'))
-                        = max(substring(r.endpoint FROM '[0-9]+$')) THEN min(substring(r.endpoint FROM '[0-9]+$')) END
-                    FROM relays r WHERE r.region_id = t.region_id AND r.state IN ('active', 'draining')) AS port
-                FROM domains d
-                JOIN tunnels t ON t.id = d.tunnel_id
-                JOIN accounts a ON a.id = d.account_id
-                JOIN plans ON plans.id = a.plan_id
-                WHERE d.tunnel_id = $1 AND d.account_id = $2 AND d.seq > $3
-                ORDER BY d.seq LIMIT $4
+                SELECT seq, id, account_id, tunnel_id, hostname, state, misses, created_s, proven_s, missing_since_s,
+                    checked_s, next_check_s, target, own_domains, port
+                FROM shown_domains
+                WHERE tunnel_id = $1 AND account_id = $2 AND seq > $3
+                ORDER BY seq LIMIT $4
                 """, tunnel, account, page.after ?? 0, page.limit + 1
             ).map { row in (place: try row["seq"] as Int, item: try DomainView(row)) }
             return Listing(found, page)
@@ -213,21 +202,10 @@ extension Transaction {
         guard
             let row = try query(
                 """
-                SELECT d.id, d.account_id, d.tunnel_id, d.hostname, d.state, d.misses,
-                    floor(extract(epoch FROM d.created_at))::bigint AS created_at,
-                    floor(extract(epoch FROM d.proven_at))::bigint AS proven_at,
-                    floor(extract(epoch FROM d.missing_since))::bigint AS missing_since,
-                    floor(extract(epoch FROM d.checked_at))::bigint AS checked_at,
-                    floor(extract(epoch FROM d.next_check_at))::bigint AS next_check_at,
-                    t.hostname AS target, plans.own_domains,
-                    (SELECT CASE WHEN min(substring(r.endpoint FROM '[0-9]+$'))
-                        = max(substring(r.endpoint FROM '[0-9]+$')) THEN min(substring(r.endpoint FROM '[0-9]+$')) END
-                    FROM relays r WHERE r.region_id = t.region_id AND r.state IN ('active', 'draining')) AS port
-                FROM domains d
-                JOIN tunnels t ON t.id = d.tunnel_id
-                JOIN accounts a ON a.id = d.account_id
-                JOIN plans ON plans.id = a.plan_id
-                WHERE d.id = $1 AND d.account_id = $2
+                SELECT id, account_id, tunnel_id, hostname, state, misses, created_s, proven_s, missing_since_s,
+                    checked_s, next_check_s, target, own_domains, port
+                FROM shown_domains
+                WHERE id = $1 AND account_id = $2
                 """, id, account
             ).first
         else { return nil }

@@ -53,15 +53,8 @@ extension Store {
             let found = try tx.query(
                 """
                 SELECT m.seq, m.user_id, u.email, m.role,
-                    floor(extract(epoch FROM m.created_at))::bigint AS joined_at,
-                    CASE WHEN p.max_members IS NULL THEN false ELSE p.max_members <= (
-                        SELECT count(*) FROM members o
-                        WHERE o.account_id = m.account_id
-                            AND (o.role = 'owner', -o.seq) > (m.role = 'owner', -m.seq)) END AS surplus
-                FROM members m
-                JOIN users u ON u.id = m.user_id
-                JOIN accounts a ON a.id = m.account_id
-                JOIN plans p ON p.id = a.plan_id
+                    floor(extract(epoch FROM m.created_at))::bigint AS joined_at, m.surplus
+                FROM seated_members m JOIN users u ON u.id = m.user_id
                 WHERE m.account_id = $1 AND m.seq > $2
                 ORDER BY m.seq LIMIT $3
                 """, account, page.after ?? 0, page.limit + 1
@@ -175,15 +168,9 @@ extension Store {
         try await transaction { tx in
             let found = try tx.query(
                 """
-                SELECT m.seq, m.account_id, a.name, a.plan_id, m.role,
-                    (SELECT count(*) FROM members o WHERE o.account_id = m.account_id) AS members,
-                    CASE WHEN p.max_members IS NULL THEN false ELSE p.max_members <= (
-                        SELECT count(*) FROM members o
-                        WHERE o.account_id = m.account_id
-                            AND (o.role = 'owner', -o.seq) > (m.role = 'owner', -m.seq)) END AS surplus
-                FROM members m
-                JOIN accounts a ON a.id = m.account_id
-                JOIN plans p ON p.id = a.plan_id
+                SELECT m.seq, m.account_id, a.name, a.plan_id, m.role, m.surplus,
+                    (SELECT count(*) FROM members o WHERE o.account_id = m.account_id) AS members
+                FROM seated_members m JOIN accounts a ON a.id = m.account_id
                 WHERE m.user_id = $1 AND m.seq > $2
                 ORDER BY m.seq LIMIT $3
                 """, user, page.after ?? 0, page.limit + 1
@@ -244,15 +231,8 @@ extension Transaction {
             let row = try query(
                 """
                 SELECT m.user_id, u.email, m.role,
-                    floor(extract(epoch FROM m.created_at))::bigint AS joined_at,
-                    CASE WHEN p.max_members IS NULL THEN false ELSE p.max_members <= (
-                        SELECT count(*) FROM members o
-                        WHERE o.account_id = m.account_id
-                            AND (o.role = 'owner', -o.seq) > (m.role = 'owner', -m.seq)) END AS surplus
-                FROM members m
-                JOIN users u ON u.id = m.user_id
-                JOIN accounts a ON a.id = m.account_id
-                JOIN plans p ON p.id = a.plan_id
+                    floor(extract(epoch FROM m.created_at))::bigint AS joined_at, m.surplus
+                FROM seated_members m JOIN users u ON u.id = m.user_id
                 WHERE m.account_id = $1 AND m.user_id = $2
                 """, account, user
             ).first

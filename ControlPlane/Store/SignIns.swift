@@ -118,16 +118,10 @@ extension Store {
             guard
                 let row = try tx.query(
                     """
-                    SELECT s.user_id, s.account_id, m.role,
-                        s.last_used_at < now() - interval '1 minute' AS is_news,
-                        CASE WHEN p.max_members IS NULL THEN false ELSE p.max_members <= (
-                            SELECT count(*) FROM members o
-                            WHERE o.account_id = m.account_id
-                                AND (o.role = 'owner', -o.seq) > (m.role = 'owner', -m.seq)) END AS surplus
+                    SELECT s.user_id, s.account_id, m.role, m.surplus,
+                        s.last_used_at < now() - interval '1 minute' AS is_news
                     FROM sessions s
-                    JOIN members m ON m.account_id = s.account_id AND m.user_id = s.user_id
-                    JOIN accounts a ON a.id = s.account_id
-                    JOIN plans p ON p.id = a.plan_id
+                    JOIN seated_members m ON m.account_id = s.account_id AND m.user_id = s.user_id
                     WHERE s.id = $1 AND s.expires_at > now()
                     """, id
                 ).first, let role = Role(rawValue: try row["role"])

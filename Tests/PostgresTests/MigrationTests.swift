@@ -72,6 +72,8 @@ import Testing
                 UNION ALL
                 SELECT concat_ws(' ', tablename, indexdef) FROM pg_indexes WHERE schemaname = 'public'
                 UNION ALL
+                SELECT concat_ws(' ', viewname, definition) FROM pg_views WHERE schemaname = 'public'
+                UNION ALL
                 SELECT concat_ws(' ', conrelid::regclass::text, conname, pg_get_constraintdef(oid))
                 FROM pg_constraint WHERE connamespace = 'public'::regnamespace
                 ORDER BY line
