@@ -69,9 +69,8 @@ public struct DomainChecks: Sendable {
 
     /// Runs until the task is cancelled.
     public func run() async {
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(interval.count))
-            guard !Task.isCancelled, let lease = leadership.current else { continue }
+        while await Task.pause(interval) {
+            guard let lease = leadership.current else { continue }
             do throws(StoreError) {
                 try await turn(lease)
             } catch {

@@ -15,8 +15,7 @@ public struct Housekeeping: Sendable {
 
     /// Runs until the task is cancelled.
     public func run() async {
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(Self.interval.count))
+        while await Task.pause(Self.interval) {
             guard let lease = leadership.current else { continue }
             do throws(StoreError) {
                 try await store.tidy(as: lease)

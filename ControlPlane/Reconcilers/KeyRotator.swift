@@ -18,8 +18,7 @@ public struct KeyRotator: Sendable {
 
     /// Runs until the task is cancelled.
     public func run() async {
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(Self.interval.count))
+        while await Task.pause(Self.interval) {
             guard let lease = leadership.current else { continue }
             do throws(StoreError) {
                 for step in try await store.rotateSigningKeys(rotation, as: lease) {

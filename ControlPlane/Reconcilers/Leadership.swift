@@ -63,10 +63,7 @@ public final class Leadership: Sendable {
 
     /// Runs until the task is cancelled, then lets go of the lease.
     public func run() async {
-        while !Task.isCancelled {
-            await renew()
-            try? await Task.sleep(for: .milliseconds(Self.renewEvery.count))
-        }
+        repeat { await renew() } while await Task.pause(Self.renewEvery)
         if let lease = current {
             state.withLock { $0.lease = nil }
             try? await store.releaseLease(lease)

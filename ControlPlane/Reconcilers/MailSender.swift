@@ -55,7 +55,7 @@ public final class MailSender: Sendable {
         while !Task.isCancelled {
             // Of its own, so that being told to stop does not leave a mail in doubt.
             let count = await Task { await turn() }.value
-            if count < Self.batch { try? await Task.sleep(for: .milliseconds(Self.interval.count)) }
+            if count < Self.batch, await !Task.pause(Self.interval) { return }
         }
     }
 

@@ -51,7 +51,7 @@ public final class MeterSender: Sendable {
                 let count = await Task { await turn(as: lease) }.value
                 if count == Self.batch { continue }
             }
-            try? await Task.sleep(for: .milliseconds(Self.interval.count))
+            if await !Task.pause(Self.interval) { return }
         }
     }
 

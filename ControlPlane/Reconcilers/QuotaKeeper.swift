@@ -17,8 +17,7 @@ public struct QuotaKeeper: Sendable {
 
     /// Runs until the task is cancelled.
     public func run() async {
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(Self.interval.count))
+        while await Task.pause(Self.interval) {
             if let lease = leadership.current { await turn(as: lease) }
         }
     }

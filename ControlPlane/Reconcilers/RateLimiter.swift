@@ -33,11 +33,7 @@ public final class RateLimiter: Sendable {
     /// Exchanges with the others what was used, until the task is cancelled.
     public func run() async {
         guard redis != nil else { return }
-        while !Task.isCancelled {
-            let pause = isShared ? Self.interval : Self.outageInterval
-            try? await Task.sleep(for: .milliseconds(pause.count))
-            await exchange()
-        }
+        while await Task.pause(isShared ? Self.interval : Self.outageInterval) { await exchange() }
     }
 
     /// Tells the others what was used here and learns what all have used.

@@ -25,8 +25,7 @@ public struct RelayReaper: Sendable {
     /// Runs until the task is cancelled.
     public func run() async {
         var noted = Instant.now()
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(Self.interval.count))
+        while await Task.pause(Self.interval) {
             let now = Instant.now()
             do {
                 let heard = board.current.heardSince(noted)

@@ -23,6 +23,8 @@ public final class SigningKeys: Sendable {
     private let log = Log("keys")
     /// Changes are told by the database; this finds those whose notification was lost.
     private static let interval = Milliseconds.seconds(5)
+    /// Until the database was read once nothing can be signed.
+    private static let firstInterval = Milliseconds(250)
     /// Strangers may send what names keys that do not exist: so often at most it makes us look.
     private static let surpriseInterval = Milliseconds.minutes(1)
 
@@ -94,11 +96,7 @@ public final class SigningKeys: Sendable {
     /// Reads the keys now and then until the task is cancelled.
     public func run() async {
         guard vault != nil else { return }
-        while !Task.isCancelled {
-            await reload()
-            let pause = current == nil ? Milliseconds(250) : Self.interval
-            try? await Task.sleep(for: .milliseconds(pause.count))
-        }
+        repeat { await reload() } while await Task.pause(current == nil ? Self.firstInterval : Self.interval)
     }
 
     /// An outage of the database is told by others; what will not mend by itself is told once.

@@ -38,8 +38,7 @@ public struct StripeReconciler: Sendable {
     public func run() async {
         var epoch = 0
         var notBefore = Instant(nanoseconds: 0)
-        while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(Self.tick.count))
+        while await Task.pause(Self.tick) {
             guard let lease = leadership.current else { continue }
             do throws(StoreError) {
                 try await lookAfter(lease)

@@ -56,7 +56,7 @@ public struct StripeWorker: Sendable {
     func step() async throws(StoreError) -> Bool {
         guard let batch = try await store.claimStripeEvents(lease_s: Self.lease_s) else { return false }
         let renewal = Task {
-            while (try? await Task.sleep(for: .milliseconds(Self.renewEvery.count))) != nil {
+            while await Task.pause(Self.renewEvery) {
                 try? await store.renew(batch, lease_s: Self.lease_s)
             }
         }
