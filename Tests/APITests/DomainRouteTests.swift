@@ -49,14 +49,6 @@ private final class Names: Sendable {
     }
 }
 
-private func eventually(_ what: String, _ isSo: () async throws -> Bool) async throws {
-    let deadline = Instant.now() + .seconds(30)
-    while try await !isSo() {
-        try #require(Instant.now() < deadline, "did not happen: \(what)")
-        try await Task.sleep(for: .milliseconds(20))
-    }
-}
-
 extension Fixture {
     fileprivate func attach(
         _ hostname: String, _ tunnel: String, _ account: Account, headers: HTTPHeaders = [:]

@@ -33,7 +33,9 @@ private struct Pair: Sendable {
         let answer = try await one.call("POST", "/v1/ops/signing-keys", as: Fixture.operatorKey)
         try #require(answer.status == 201)
         let kid = try answer.text("kid")
-        for fixture in both { try await until { fixture.api.keys.current?.keys[kid] != nil } }
+        for fixture in both {
+            try await eventually("the key is known") { fixture.api.keys.current?.keys[kid] != nil }
+        }
         return kid
     }
 
@@ -43,15 +45,9 @@ private struct Pair: Sendable {
             try await one.store.holdLease(Lease.leader, holder: "test", length_s: 600))
         let steps = try await one.store.rotateSigningKeys(KeyRotation(publish_s: -10), as: lease)
         try #require(steps == [.sign(kid: kid)])
-        for fixture in both { try await until { fixture.api.keys.current?.signing.kid == kid } }
-    }
-}
-
-private func until(_ what: @Sendable () async throws -> Bool) async throws {
-    let end = Instant.now() + .seconds(60)
-    while try await !what() {
-        try #require(Instant.now() < end, "it did not happen")
-        try await Task.sleep(for: .milliseconds(5))
+        for fixture in both {
+            try await eventually("the key signs") { fixture.api.keys.current?.signing.kid == kid }
+        }
     }
 }
 
@@ -160,7 +156,7 @@ private func kid(of token: String) throws -> String {
                 defer { steady.stop() }
                 func more() async throws {
                     let before = steady.rounds.withLock { $0 }
-                    try await until { steady.rounds.withLock { $0 } >= before + 3 }
+                    try await eventually("the calls go on") { steady.rounds.withLock { $0 } >= before + 3 }
                 }
                 try await more()
                 for _ in 0..<2 {
@@ -194,7 +190,9 @@ private func kid(of token: String) throws -> String {
             try await pair.one.call("DELETE", "/v1/ops/signing-keys/\(stolen)", as: Fixture.operatorKey)
                 .status == 204)
         #expect(try await pair.one.call("GET", "/v1/tunnels", as: token).status == 401)
-        try await until { try await pair.two.call("GET", "/v1/tunnels", as: token).status == 401 }
+        try await eventually("the other one refuses") {
+            try await pair.two.call("GET", "/v1/tunnels", as: token).status == 401
+        }
         // The session itself goes on.
         let renewed = try await pair.two.call(
             "POST", "/v1/sessions/refresh",

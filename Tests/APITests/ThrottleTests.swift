@@ -44,14 +44,6 @@ private struct Parts: Sendable {
     }
 }
 
-private func until(_ what: @Sendable () async throws -> Bool) async throws {
-    let end = Instant.now() + .seconds(60)
-    while try await !what() {
-        try #require(Instant.now() < end, "it did not happen")
-        try await Task.sleep(for: .milliseconds(20))
-    }
-}
-
 private func guess(_ fixture: Fixture, _ password: String, peer: String = "203.0.113.5:1") async throws
     -> Fixture.Answer
 {
@@ -152,7 +144,7 @@ private func signUp(_ fixture: Fixture) async throws {
         #expect(try await guess(fixture, Fixture.password, peer: "203.0.113.6:1").status == 201)
 
         try parts.redis.thaw()
-        try await until {
+        try await eventually("the counts are shared") {
             _ = await fixture.api.signIns.attempt(email: "other@mail.example", network: "203.0.113.9")
             return fixture.api.signIns.isShared
         }
