@@ -92,9 +92,7 @@ final class LinkGuest: StreamHandler {
 
 /// The link of a tunnel's agent, on the tunnel's loop. A silent one is asked, and given up when it stays silent.
 final class AgentLink: StreamHandler {
-    let session: String
-    let agentKey: String?
-    let generation: Int
+    let held: HeldLink
     private let relayLoop: RelayLoop
     /// A link that was sent away may outlive its room.
     private weak var room: TunnelRoom?
@@ -108,9 +106,7 @@ final class AgentLink: StreamHandler {
     init(_ room: TunnelRoom, moved: MovedStream, ticket: Ticket) {
         self.room = room
         relayLoop = room.relayLoop
-        session = ticket.session
-        agentKey = ticket.agentKey
-        generation = ticket.generation
+        held = HeldLink(ticket)
         lastHeard = relayLoop.loop.now
         stream = Stream(
             moved: moved, on: relayLoop.loop, maxInputBytes: 32 * 1024, maxOutputBytes: 256 * 1024,

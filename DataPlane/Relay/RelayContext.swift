@@ -9,6 +9,7 @@ import Wire
 /// What all loops of one relay share: who it is, where tunnels are, whom to believe.
 final class RelayContext: Sendable {
     let relay: RelayIdentity
+    let policy: LinkPolicy
     let routes = Routes()
     let metrics = RelayMetrics()
     let tls: TLSServerContext
@@ -22,6 +23,7 @@ final class RelayContext: Sendable {
 
     init(relay: RelayIdentity, tls: TLSServerContext, patience: RelayPatience = RelayPatience()) {
         self.relay = relay
+        policy = LinkPolicy(relay: relay.id)
         self.patience = patience
         self.tls = tls
         links = LinkNews()
@@ -51,10 +53,9 @@ final class RelayContext: Sendable {
             if case .token(.signature(.unknownKey)) = error { unknownKeyHandler.withLock { $0 }?() }
             throw error
         }
-        if now <= ticket.expiresAt { return ticket }
-        guard let current = routes.assignment(of: ticket.tunnel), current.owner == relay.id,
-            current.generation == ticket.generation, current.session == ticket.session
-        else { throw .token(.expired) }
+        guard policy.isInTime(ticket, under: routes.assignment(of: ticket.tunnel), now: now) else {
+            throw .token(.expired)
+        }
         return ticket
     }
 

@@ -44,7 +44,7 @@ final class TunnelRoom {
         generation = ticket.generation
         if let old = link {
             link = nil
-            old.sendAway(old.session == ticket.session ? .unspecified : .replaced)
+            old.sendAway(relayLoop.context.policy.farewell(to: old.held, replacedBy: ticket))
         } else {
             metrics.links.add(1)
         }
@@ -59,15 +59,12 @@ final class TunnelRoom {
                 agentKey: ticket.agentKey, limits: limits, now: loop.now, using: &relayLoop.random))
     }
 
-    /// Why a link may not stay although its ticket is good.
     private func refusal(of ticket: Ticket) -> GoAwayReason? {
         let context = relayLoop.context
-        if context.isDraining { return .draining }
-        let newest = max(generation, context.routes.generation(of: tunnel) ?? 0)
-        let assignment = context.routes.assignment(of: tunnel)
-        if let assignment, Self.isRevoked(ticket.agentKey, assignment) { return .revoked }
-        if ticket.generation < newest { return .staleGeneration }
-        return assignment?.state == .suspended ? .revoked : nil
+        return context.policy.refusal(
+            of: ticket, under: context.routes.assignment(of: tunnel),
+            newest: max(generation, context.routes.generation(of: tunnel) ?? 0),
+            isDraining: context.isDraining)
     }
 
     /// The link takes no more orders: it closed or is about to.
@@ -81,7 +78,7 @@ final class TunnelRoom {
         link = nil
         metrics.links.add(-1)
         relayLoop.context.routes.linkDown(tunnel: tunnel)
-        relayLoop.context.links.down(tunnel: tunnel, generation: gone.generation)
+        relayLoop.context.links.down(tunnel: tunnel, generation: gone.held.generation)
         perform(desk.linkLost(now: loop.now))
     }
 
@@ -99,27 +96,11 @@ final class TunnelRoom {
             sendLinkAway(.revoked)
             return perform(desk.end(assignment == nil ? .unknownName : .suspended))
         }
-        if let link, let reason = Self.farewell(to: link, under: assignment, at: relayLoop.context.relay.id) {
+        if let link, let reason = relayLoop.context.policy.farewell(to: link.held, under: assignment) {
             sendLinkAway(reason)
         }
         perform(desk.revoked(assignment.revokedKeys))
         perform(desk.limitsChanged(assignment.limits))
-    }
-
-    private static func isRevoked(_ key: String?, _ assignment: Assignment) -> Bool {
-        key.map { assignment.revokedKeys.contains($0) } ?? false
-    }
-
-    /// Why the link has to go, if it has to. One whose ticket is newer than the assignment stays, and so does the
-    /// assigned session at its owner when only something else about the placement changed.
-    private static func farewell(to link: AgentLink, under assignment: Assignment, at relay: String)
-        -> GoAwayReason?
-    {
-        if isRevoked(link.agentKey, assignment) { return .revoked }
-        if link.generation > assignment.generation { return nil }
-        let isItsSession = assignment.session == link.session
-        if assignment.owner == relay, isItsSession || link.generation == assignment.generation { return nil }
-        return isItsSession || assignment.session == nil ? .staleGeneration : .replaced
     }
 
     /// Links and parked connections go; running players stay.
@@ -259,7 +240,7 @@ final class TunnelRoom {
     private func sleep() {
         guard let link else { return }
         metrics.sleeps.add()
-        relayLoop.context.routes.fellAsleep(tunnel, generation: link.generation)
+        relayLoop.context.routes.fellAsleep(tunnel, generation: link.held.generation)
         sendLinkAway(.idle)
     }
 

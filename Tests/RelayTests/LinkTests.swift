@@ -240,60 +240,6 @@ struct LinkTests {
         }
     }
 
-    @Test func aTicketCountsWhenTheAssignmentIsTwoSecondsLate() {
-        let routes = Routes()
-        let start = Instant(nanoseconds: 1_000_000_000)
-        routes.linkUp(
-            Ticket(
-                relay: TestRelay.id, tunnel: "t-home", account: "acc_1", session: "ses_1", generation: 1,
-                region: TestRelay.region, hostnames: ["home.eu.example.org"], limits: .none,
-                issuedAt: WallTime(seconds: 0)), now: start)
-        func isHere(after milliseconds: Int) -> Bool {
-            routes.find("home.eu.example.org", relay: TestRelay.id, now: start + Milliseconds(milliseconds))
-                .isHere
-        }
-        #expect(!isHere(after: 1999))
-        #expect(isHere(after: 2000))
-        routes.linkDown(tunnel: "t-home")
-        #expect(!isHere(after: 2000))
-    }
-
-    /// Promise: a name that was detached leads nowhere, though a link's ticket still carries it.
-    @Test func anAssignmentWithoutANameCountsMoreThanAnOlderTicketWithIt() {
-        let routes = Routes()
-        let start = Instant(nanoseconds: 1_000_000_000)
-        func assign(_ hostnames: [String], generation: Int = 1, rev: Int) {
-            _ = routes.apply(
-                .delta(
-                    RegionDelta(
-                        epoch: 1, region: TestRelay.region, prevRev: rev - 1, rev: rev,
-                        upserts: [
-                            Assignment(
-                                tunnel: "t-home", account: "acc_1", hostnames: hostnames, owner: TestRelay.id,
-                                generation: generation, session: "ses_1", state: .online)
-                        ])), fromControlPlane: false, now: start)
-        }
-        func isHere(_ name: String) -> Bool {
-            routes.find(name, relay: TestRelay.id, now: start + .seconds(60)).isHere
-        }
-        assign(["home.eu.example.org", "play.example.com"], rev: 1)
-        routes.linkUp(
-            Ticket(
-                relay: TestRelay.id, tunnel: "t-home", account: "acc_1", session: "ses_1", generation: 1,
-                region: TestRelay.region, hostnames: ["home.eu.example.org", "play.example.com"],
-                limits: .none, issuedAt: WallTime(seconds: 0)), now: start)
-        #expect(isHere("home.eu.example.org") && isHere("play.example.com"))
-        assign(["home.eu.example.org"], rev: 2)
-        #expect(isHere("home.eu.example.org") && !isHere("play.example.com"))
-        // A ticket of a newer generation than the assignment knows more than it.
-        routes.linkUp(
-            Ticket(
-                relay: TestRelay.id, tunnel: "t-home", account: "acc_1", session: "ses_2", generation: 2,
-                region: TestRelay.region, hostnames: ["home.eu.example.org", "new.example.com"],
-                limits: .none, issuedAt: WallTime(seconds: 0)), now: start)
-        #expect(isHere("new.example.com"))
-    }
-
     @Test func aDrainSendsLinksAwayAndKeepsPlayers() throws {
         try TestRelay.with { relay in
             relay.assign("home")
@@ -337,8 +283,4 @@ struct LinkTests {
             relay.expectEmpty()
         }
     }
-}
-
-extension Routes.Answer {
-    var isHere: Bool { if case .here = self { true } else { false } }
 }

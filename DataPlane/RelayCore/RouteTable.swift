@@ -1,0 +1,139 @@
+import Core
+import Wire
+
+/// Where the tunnels of a region are, as far as one relay knows: the region's assignments, and the tickets of the
+/// links that are here.
+public struct RouteTable: Sendable {
+    public enum Answer: Sendable, Hashable {
+        case here(tunnel: String, Limits)
+        case elsewhere
+        /// The name exists, no agent has taken a placement.
+        case unplaced
+        /// A link that is here brought the name, its assignment is on the way: ask again in a moment.
+        case soon
+        case suspended
+        /// Closed because nobody played; its agent waits for its owner.
+        case asleep
+        case unknown
+    }
+
+    private struct Local: Sendable {
+        let ticket: Ticket
+        let since: Instant
+    }
+
+    /// nil before anything was applied.
+    public private(set) var region: RegionState?
+    private var links: [String: Local] = [:]
+    private var linkByHostname: [String: String] = [:]
+    /// Tunnels that were closed here for want of players, with the generation that was.
+    private var asleep: [String: Int] = [:]
+    /// Tunnels that were deleted, with the last generation: a ticket issued before is worth nothing.
+    private var deleted: [String: (generation: Int, until: Instant)] = [:]
+
+    /// An assignment that is late is not waited for longer: the ticket then counts.
+    public static let provisionalAfter = Milliseconds.seconds(2)
+    private static let rememberDeleted = Milliseconds.seconds(Int(2 * Ticket.lifetime_s))
+
+    public init() {}
+
+    /// `hostname` in lower case, without a dot at its end; `relay` is the relay that asks.
+    public func find(_ hostname: String, relay: String, now: Instant) -> Answer {
+        if let assignment = region?[hostname: hostname] {
+            let local = links[assignment.tunnel]
+            if assignment.state == .suspended { return .suspended }
+            if assignment.owner == relay, let asleep = asleep[assignment.tunnel],
+                asleep >= assignment.generation
+            {
+                return .asleep
+            }
+            if assignment.owner == relay { return .here(tunnel: assignment.tunnel, assignment.limits) }
+            // This relay has a link of a generation that its copy of the assignments does not know yet.
+            if let local, local.ticket.generation > assignment.generation {
+                return .here(tunnel: assignment.tunnel, local.ticket.limits)
+            }
+            return assignment.owner == nil ? .unplaced : .elsewhere
+        }
+        guard let tunnel = linkByHostname[hostname], let local = links[tunnel] else { return .unknown }
+        // The tunnel's assignment is here and does not have the name any more.
+        if let assignment = region?.assignments[tunnel], assignment.generation >= local.ticket.generation {
+            return .unknown
+        }
+        let isLate = now.since(local.since) >= Self.provisionalAfter
+        return isLate ? .here(tunnel: tunnel, local.ticket.limits) : .soon
+    }
+
+    // MARK: links
+
+    public mutating func linkUp(_ ticket: Ticket, now: Instant) {
+        linkDown(tunnel: ticket.tunnel)
+        asleep[ticket.tunnel] = nil
+        links[ticket.tunnel] = Local(ticket: ticket, since: now)
+        for hostname in ticket.hostnames { linkByHostname[hostname] = ticket.tunnel }
+    }
+
+    public mutating func linkDown(tunnel: String) {
+        guard let gone = links.removeValue(forKey: tunnel) else { return }
+        for hostname in gone.ticket.hostnames where linkByHostname[hostname] == tunnel {
+            linkByHostname[hostname] = nil
+        }
+    }
+
+    /// Until the next link, or until the placement moves on.
+    public mutating func fellAsleep(_ tunnel: String, generation: Int) { asleep[tunnel] = generation }
+
+    // MARK: assignments
+
+    public func assignment(of tunnel: String) -> Assignment? { region?.assignments[tunnel] }
+
+    /// The newest generation known from assignments, those of deleted tunnels (which admit only newer ones)
+    /// included.
+    public func generation(of tunnel: String) -> Int? {
+        region?.assignments[tunnel]?.generation ?? deleted[tunnel].map { $0.generation + 1 }
+    }
+
+    /// The limits of an assignment that is at least of this generation.
+    public func limits(of tunnel: String, generation: Int) -> Limits? {
+        guard let assignment = region?.assignments[tunnel], assignment.generation >= generation else {
+            return nil
+        }
+        return assignment.limits
+    }
+
+    /// Where the copy of the region stands; nil before anything was applied.
+    public var position: RegionBeacon? { region?.beacon }
+
+    public mutating func apply(
+        _ message: AssignmentMessage, fromControlPlane: Bool, now: Instant
+    ) -> RegionState.Outcome {
+        var region = self.region.take() ?? RegionState(region: message.region)
+        let generations = Self.deletions(in: message, of: region)
+        let outcome = region.apply(message, fromControlPlane: fromControlPlane)
+        if case .applied(let changed) = outcome {
+            deleted = deleted.filter { $0.value.until > now }
+            for tunnel in changed {
+                guard let asleep = asleep[tunnel] else { continue }
+                if asleep < region.assignments[tunnel]?.generation ?? .max { self.asleep[tunnel] = nil }
+            }
+            for (tunnel, generation) in generations
+            where changed.contains(tunnel) && region.assignments[tunnel] == nil {
+                deleted[tunnel] = (generation, now + Self.rememberDeleted)
+            }
+        }
+        self.region = consume region
+        return outcome
+    }
+
+    /// The generations of what a message may delete.
+    private static func deletions(in message: AssignmentMessage, of region: RegionState) -> [String: Int] {
+        switch message {
+        case .delta(let delta):
+            Dictionary(
+                delta.deletes.compactMap { tunnel in
+                    region.assignments[tunnel].map { (tunnel, $0.generation) }
+                }, uniquingKeysWith: max)
+        case .snapshot: region.assignments.mapValues(\.generation)
+        case .beacon: [:]
+        }
+    }
+}

@@ -1,0 +1,118 @@
+import Core
+import Testing
+import Wire
+
+@testable import RelayCore
+
+/// Where a name leads, by what the region's assignments and this relay's own links say.
+@Suite struct RouteTableTests {
+    static let start = Instant(nanoseconds: 1_000_000_000)
+    static let name = "home.eu.example.org"
+
+    private func ticket(
+        generation: Int = 1, session: String = "ses_1", hostnames: [String] = [name], limits: Limits = .none
+    ) -> Ticket {
+        Ticket(
+            relay: "r1", tunnel: "t-home", account: "acc_1", session: session, generation: generation,
+            region: "eu", hostnames: hostnames, limits: limits, issuedAt: WallTime(seconds: 0))
+    }
+
+    private func assignment(
+        _ hostnames: [String] = [name], owner: String? = "r1", generation: Int = 1,
+        limits: Limits = .none, state: TunnelState = .online
+    ) -> Assignment {
+        Assignment(
+            tunnel: "t-home", account: "acc_1", hostnames: hostnames, owner: owner, generation: generation,
+            session: "ses_1", limits: limits, state: state)
+    }
+
+    private func apply(
+        _ upserts: [Assignment], deletes: [String] = [], to table: inout RouteTable, now: Instant = start
+    ) {
+        let rev = table.position?.rev ?? 0
+        let delta = RegionDelta(
+            epoch: 1, region: "eu", prevRev: rev, rev: rev + 1, upserts: upserts, deletes: deletes)
+        let outcome = table.apply(.delta(delta), fromControlPlane: false, now: now)
+        guard case .applied = outcome else {
+            Issue.record("not applied: \(outcome)")
+            return
+        }
+    }
+
+    private func find(_ table: RouteTable, _ name: String = name, after_ms: Int = 0) -> RouteTable.Answer {
+        table.find(name, relay: "r1", now: Self.start + Milliseconds(after_ms))
+    }
+
+    @Test func aNameLeadsWhereItsAssignmentSays() {
+        var table = RouteTable()
+        #expect(find(table) == .unknown)
+        apply([assignment(limits: Limits(players: 3))], to: &table)
+        #expect(find(table) == .here(tunnel: "t-home", Limits(players: 3)))
+        apply([assignment(owner: nil, generation: 2)], to: &table)
+        #expect(find(table) == .unplaced)
+        apply([assignment(generation: 2, state: .suspended)], to: &table)
+        #expect(find(table) == .suspended)
+        apply([], deletes: ["t-home"], to: &table)
+        #expect(find(table) == .unknown)
+    }
+
+    @Test func aTicketCountsWhenTheAssignmentIsTwoSecondsLate() {
+        var table = RouteTable()
+        table.linkUp(ticket(limits: Limits(players: 2)), now: Self.start)
+        #expect(find(table, after_ms: 1999) == .soon)
+        #expect(find(table, after_ms: 2000) == .here(tunnel: "t-home", Limits(players: 2)))
+        table.linkDown(tunnel: "t-home")
+        #expect(find(table, after_ms: 2000) == .unknown)
+    }
+
+    /// Promise: a name that was detached leads nowhere, though a link's ticket still carries it.
+    @Test func anAssignmentWithoutANameCountsMoreThanAnOlderTicketWithIt() {
+        let both = [Self.name, "play.example.com"]
+        func isHere(_ table: RouteTable, _ name: String) -> Bool {
+            if case .here = find(table, name, after_ms: 60_000) { true } else { false }
+        }
+        var table = RouteTable()
+        apply([assignment(both)], to: &table)
+        table.linkUp(ticket(hostnames: both), now: Self.start)
+        #expect(isHere(table, Self.name) && isHere(table, "play.example.com"))
+        apply([assignment()], to: &table)
+        #expect(isHere(table, Self.name) && !isHere(table, "play.example.com"))
+        // A ticket of a newer generation than the assignment knows more than it.
+        table.linkUp(
+            ticket(generation: 2, session: "ses_2", hostnames: [Self.name, "new.example.com"]),
+            now: Self.start)
+        #expect(isHere(table, "new.example.com"))
+    }
+
+    @Test func aTunnelSleepsUntilItsNextLinkOrPlacement() {
+        var table = RouteTable()
+        apply([assignment()], to: &table)
+        table.fellAsleep("t-home", generation: 1)
+        #expect(find(table) == .asleep)
+        apply([assignment(limits: Limits(players: 1))], to: &table)
+        #expect(find(table) == .asleep, "another limit is no reason to wake up")
+        table.linkUp(ticket(), now: Self.start)
+        #expect(find(table) != .asleep)
+        table.fellAsleep("t-home", generation: 1)
+        apply([assignment(generation: 2)], to: &table)
+        #expect(find(table) != .asleep)
+    }
+
+    @Test func aDeletedTunnelsTicketsAreOldForAsLongAsTheyCouldBeUsed() {
+        var table = RouteTable()
+        apply([assignment(generation: 4)], to: &table)
+        #expect(table.generation(of: "t-home") == 4)
+        apply([], deletes: ["t-home"], to: &table)
+        #expect(table.generation(of: "t-home") == 5)
+        let later = Self.start + .seconds(Int(2 * Ticket.lifetime_s))
+        apply([], to: &table, now: later)
+        #expect(table.generation(of: "t-home") == nil)
+    }
+
+    @Test func limitsComeFromAnAssignmentThatIsNotOlder() {
+        var table = RouteTable()
+        apply([assignment(generation: 2, limits: Limits(players: 9))], to: &table)
+        #expect(table.limits(of: "t-home", generation: 2) == Limits(players: 9))
+        #expect(table.limits(of: "t-home", generation: 3) == nil)
+    }
+}
