@@ -54,8 +54,6 @@ final class LinkGuest: StreamHandler {
             Log("relay").info("link refused", ["reason": error.description])
             return refuse(stream, .ticketRefused)
         }
-        // A standby is told of players by nobody yet.
-        guard ticket.role == .owner else { return refuse(stream, .ticketRefused) }
         guard let door = context.door(forTunnel: ticket.tunnel), let moved = stream.detach() else {
             return stream.close()
         }
@@ -92,7 +90,8 @@ final class LinkGuest: StreamHandler {
 
 /// The link of a tunnel's agent, on the tunnel's loop. A silent one is asked, and given up when it stays silent.
 final class AgentLink: StreamHandler {
-    let held: HeldLink
+    /// What the newest ticket said.
+    var held: HeldLink
     private let relayLoop: RelayLoop
     /// A link that was sent away may outlive its room.
     private weak var room: TunnelRoom?
@@ -151,8 +150,9 @@ final class AgentLink: StreamHandler {
         case .ping(let token): send(.pong(token))
         case .refuse(let nonce, _, let reason): room?.agentRefused(nonce, reason)
         case .goAway: leave()
-        // What only a relay says, or a second HELLO: ignored, as a frame from a newer agent would be.
-        case .hello, .welcome, .park, .open, .pong, .migrate, .limits: break
+        case .hello(let ticket): room?.linkBrings(ticket, self)
+        // What only a relay says is ignored, as a frame from a newer agent would be.
+        case .welcome, .park, .open, .pong, .migrate, .limits: break
         }
     }
 

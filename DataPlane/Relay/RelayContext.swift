@@ -84,6 +84,9 @@ final class RelayContext: Sendable {
         }
     }
 
+    /// Over how long agents that are told at once are to spread what they ask the control plane: 200 a second.
+    var migrationSpread: Milliseconds { Milliseconds(min(5000, metrics.links.current * 5)) }
+
     /// Has every loop count what passed until now, then calls `done` on `loop`.
     func countBytes(on loop: EventLoop, _ done: @escaping () -> Void) {
         let doors = loops.withLock { $0 }
@@ -143,6 +146,8 @@ struct RelayPatience: Sendable {
     var pulse = Milliseconds.seconds(2)
     /// ... and given up after so much silence.
     var silence = Milliseconds.seconds(6)
+    /// For a link at a relay that its placement does not name any more, until its agent has moved.
+    var leaving = Milliseconds.seconds(30)
     /// Between two counts of the bytes that passed.
     var count = Milliseconds.seconds(1)
     var desk = TunnelDesk.Timing()

@@ -18,6 +18,10 @@ final class TunnelRoom {
     private var alarm: (timer: TimerID, due: Instant)?
     /// The highest generation seen here, in tickets or assignments: nobody older gets in again.
     private(set) var generation = 0
+    /// The newest generation that the link was told to fetch.
+    private var migratedFor: Int?
+    /// Ends a link that the placement does not name any more.
+    private var departure: TimerID?
 
     private var loop: EventLoop { relayLoop.loop }
     private var metrics: RelayMetrics { relayLoop.context.metrics }
@@ -41,7 +45,6 @@ final class TunnelRoom {
             arriving.sendAway(reason)
             return leaveIfIdle()
         }
-        generation = ticket.generation
         if let old = link {
             link = nil
             old.sendAway(relayLoop.context.policy.farewell(to: old.held, replacedBy: ticket))
@@ -49,16 +52,64 @@ final class TunnelRoom {
             metrics.links.add(1)
         }
         link = arriving
-        relayLoop.context.routes.linkUp(ticket)
-        relayLoop.context.links.up(tunnel: tunnel, generation: ticket.generation)
-        // The assignment is newer than the ticket when it knows this generation.
-        let limits =
-            relayLoop.context.routes.limits(of: tunnel, generation: ticket.generation) ?? ticket.limits
+        migratedFor = nil
+        stay(until: nil)
+        took(ticket)
         perform(
             desk.linkUp(
-                agentKey: ticket.agentKey, limits: limits, now: loop.now, using: &relayLoop.random))
+                agentKey: ticket.agentKey, limits: limits(with: ticket), now: loop.now,
+                using: &relayLoop.random))
     }
 
+    /// The open link's agent shows another ticket: the placement changed and kept this relay.
+    func linkBrings(_ text: String, _ bearer: AgentLink) {
+        guard link === bearer else { return }
+        let context = relayLoop.context
+        let ticket: Ticket
+        do throws(TicketError) {
+            ticket = try context.ticket(text, now: WallTime.now())
+        } catch {
+            Log("relay").info("renewal refused", ["reason": error.description])
+            return refuseRenewal(.ticketRefused)
+        }
+        guard ticket.tunnel == tunnel else { return refuseRenewal(.ticketRefused) }
+        let assignment = context.routes.assignment(of: tunnel)
+        if let reason = context.policy.refusal(ofRenewal: ticket, on: bearer.held, under: assignment) {
+            return refuseRenewal(reason)
+        }
+        bearer.held = HeldLink(ticket)
+        took(ticket)
+        perform(
+            desk.linkRenewed(
+                agentKey: ticket.agentKey, limits: limits(with: ticket), now: loop.now,
+                using: &relayLoop.random))
+        if let assignment { follow(assignment) }
+    }
+
+    private func refuseRenewal(_ reason: GoAwayReason) {
+        metrics.linkRefused.add()
+        sendLinkAway(reason)
+    }
+
+    private func took(_ ticket: Ticket) {
+        generation = max(generation, ticket.generation)
+        let context = relayLoop.context
+        context.routes.linkUp(ticket)
+        context.links.up(tunnel: tunnel, generation: ticket.generation)
+        followRole(under: context.routes.assignment(of: tunnel))
+    }
+
+    /// The assignment is newer than the ticket when it knows the ticket's generation.
+    private func limits(with ticket: Ticket) -> Limits {
+        relayLoop.context.routes.limits(of: tunnel, generation: ticket.generation) ?? ticket.limits
+    }
+
+    private func followRole(under assignment: Assignment?) {
+        desk.roleChanged(
+            isOwner: relayLoop.context.policy.isOwner(link?.held, under: assignment), now: loop.now)
+    }
+
+    /// Why a link may not stay although its ticket is good.
     private func refusal(of ticket: Ticket) -> GoAwayReason? {
         let context = relayLoop.context
         return context.policy.refusal(
@@ -76,6 +127,7 @@ final class TunnelRoom {
     private func dropLink() {
         guard let gone = link else { return }
         link = nil
+        stay(until: nil)
         metrics.links.add(-1)
         relayLoop.context.routes.linkDown(tunnel: tunnel)
         relayLoop.context.links.down(tunnel: tunnel, generation: gone.held.generation)
@@ -96,12 +148,44 @@ final class TunnelRoom {
             sendLinkAway(.revoked)
             return perform(desk.end(assignment == nil ? .unknownName : .suspended))
         }
-        if let link, let reason = relayLoop.context.policy.farewell(to: link.held, under: assignment) {
-            sendLinkAway(reason)
-        }
+        followRole(under: assignment)
+        follow(assignment)
         perform(desk.revoked(assignment.revokedKeys))
         perform(desk.limitsChanged(assignment.limits))
     }
+
+    /// What the assignment means for the link that is here.
+    private func follow(_ assignment: Assignment) {
+        guard let link else { return }
+        switch relayLoop.context.policy.fate(of: link.held, under: assignment) {
+        case .stays: stay(until: nil)
+        case .goes(let reason): sendLinkAway(reason)
+        case .migrates(let leave):
+            if migratedFor.map({ $0 < assignment.generation }) ?? true {
+                migratedFor = assignment.generation
+                link.send(.migrate(within: relayLoop.context.migrationSpread, leave: leave))
+            }
+            stay(until: leave ? loop.now + relayLoop.context.patience.leaving : nil)
+        }
+    }
+
+    /// Until when a link may stay that the placement does not name any more; nil for as long as it lives. What was
+    /// said first counts.
+    private func stay(until end: Instant?) {
+        guard let end else {
+            if let departure { loop.cancel(departure) }
+            departure = nil
+            return
+        }
+        guard departure == nil else { return }
+        departure = loop.schedule(after: Milliseconds(end.since(loop.now).count)) { [weak self] in
+            self?.departure = nil
+            self?.sendLinkAway(.staleGeneration)
+        }
+    }
+
+    /// Asks the agent to get a placement at other relays, at a time within the next `within`. May be repeated.
+    func leave(within: Milliseconds) { link?.send(.migrate(within: within, leave: true)) }
 
     /// Links and parked connections go; running players stay.
     func drain() {

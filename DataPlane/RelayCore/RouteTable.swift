@@ -47,11 +47,13 @@ public struct RouteTable: Sendable {
             {
                 return .asleep
             }
-            if assignment.owner == relay { return .here(tunnel: assignment.tunnel, assignment.limits) }
-            // This relay has a link of a generation that its copy of the assignments does not know yet.
-            if let local, local.ticket.generation > assignment.generation {
-                return .here(tunnel: assignment.tunnel, local.ticket.limits)
+            if let local {
+                // The link's generation may be one that this copy of the assignments does not know yet.
+                let isNewer = local.ticket.generation > assignment.generation
+                return .here(
+                    tunnel: assignment.tunnel, isNewer ? local.ticket.limits : assignment.limits)
             }
+            if assignment.owner == relay { return .here(tunnel: assignment.tunnel, assignment.limits) }
             return assignment.owner == nil ? .unplaced : .elsewhere
         }
         guard let tunnel = linkByHostname[hostname], let local = links[tunnel] else { return .unknown }
@@ -65,10 +67,12 @@ public struct RouteTable: Sendable {
 
     // MARK: links
 
+    /// A new link, or an open one with a newer ticket.
     public mutating func linkUp(_ ticket: Ticket, now: Instant) {
+        let since = links[ticket.tunnel]?.since ?? now
         linkDown(tunnel: ticket.tunnel)
         asleep[ticket.tunnel] = nil
-        links[ticket.tunnel] = Local(ticket: ticket, since: now)
+        links[ticket.tunnel] = Local(ticket: ticket, since: since)
         for hostname in ticket.hostnames { linkByHostname[hostname] = ticket.tunnel }
     }
 

@@ -82,6 +82,8 @@ public struct TunnelDesk: Sendable {
     private let timing: Timing
     public private(set) var limits: Limits
     public private(set) var hasLink = false
+    /// Only the owner's desk puts a tunnel to sleep: a standby does not see all of its players.
+    private var isOwner = true
     private var linkLostAt: Instant?
     /// The agent key of the link that is there, or was the last one: every nonce went out over it.
     private var agentKey: String?
@@ -89,7 +91,7 @@ public struct TunnelDesk: Sendable {
     /// Spliced.
     private var playing: [PlayerID: Playing] = [:]
     private var loginsPlaying = 0
-    /// Since when there has been a link and nobody playing or about to; nil otherwise. Each link starts it anew.
+    /// Since when the owner has had a link and nobody playing or about to; nil otherwise. Each link starts it anew.
     private var emptySince: Instant?
     private var pool = ParkingPool()
     /// A tunnel that cannot bring connections is not let pile up players without end.
@@ -132,6 +134,25 @@ public struct TunnelDesk: Sendable {
         }
         noteEmptiness(now)
         return actions + adjustPool(now: now, using: &random)
+    }
+
+    /// The agent brought a newer ticket on its open link.
+    public mutating func linkRenewed(
+        agentKey: String?, limits: Limits, now: Instant, using random: inout some RandomNumberGenerator
+    ) -> [DeskAction] {
+        // What came with another key must not be taken for this one's.
+        guard hasLink, agentKey == self.agentKey else {
+            return linkUp(agentKey: agentKey, limits: limits, now: now, using: &random)
+        }
+        self.limits = limits
+        return [.send(.welcome(limits))]
+    }
+
+    /// Whether this relay is the tunnel's owner.
+    public mutating func roleChanged(isOwner: Bool, now: Instant) {
+        guard isOwner != self.isOwner else { return }
+        self.isOwner = isOwner
+        noteEmptiness(now)
     }
 
     public mutating func linkLost(now: Instant) -> [DeskAction] {
@@ -298,7 +319,7 @@ public struct TunnelDesk: Sendable {
     private var logins: Int { loginsPlaying + waiting.values.count(where: { $0.isLogin }) }
 
     private mutating func noteEmptiness(_ now: Instant) {
-        emptySince = hasLink && logins == 0 ? emptySince ?? now : nil
+        emptySince = hasLink && isOwner && logins == 0 ? emptySince ?? now : nil
     }
 
     /// Whoever waits is told; parked connections are no players and are closed. Running players stay.

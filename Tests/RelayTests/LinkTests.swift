@@ -19,7 +19,6 @@ struct LinkTests {
                 relay.ticket("home", relay: "rly_other"),
                 relay.ticket("other", age_s: 3600),
                 relay.ticket("home", age_s: 2 * 86_400),
-                relay.ticket("home", role: .standby),
             ]
             for ticket in tickets {
                 let agent = try FakeAgent(relay, ticket: ticket)
@@ -73,18 +72,13 @@ struct LinkTests {
         }
     }
 
-    @Test(arguments: [
-        (TestRelay.id, "ses_2", GoAwayReason.replaced),
-        ("rly_other", "ses_2", .replaced),
-        ("rly_other", "ses_1", .staleGeneration),
-    ])
-    func aNewPlacementSendsTheLinkAway(owner: String, session: String, reason: GoAwayReason) throws {
+    @Test(arguments: [TestRelay.id, "rly_other"])
+    func anotherSessionsPlacementSendsTheLinkAway(owner: String) throws {
         try TestRelay.with { relay in
             relay.assign("home")
             let agent = try FakeAgent.up(relay, "home")
-            relay.assign("home", owner: owner, generation: 2, session: session)
-            #expect(try agent.goAway() == reason)
-            #expect(reason.isFinal == (session != "ses_1"))
+            relay.assign("home", owner: owner, generation: 2, session: "ses_2")
+            #expect(try agent.goAway() == .replaced)
             relay.expectEmpty()
             // What the control plane hears is about the link that was here, not about the placement after it.
             #expect(
@@ -93,14 +87,120 @@ struct LinkTests {
         }
     }
 
-    @Test func aPlacementThatKeepsSessionAndOwnerKeepsTheLink() throws {
+    /// Promise: the link stays up until the new ones are; only then it is let go.
+    @Test func aPlacementThatWentElsewhereAsksTheAgentToFollowAndServesMeanwhile() throws {
+        var patience = RelayPatience()
+        patience.leaving = Milliseconds(300)
+        try TestRelay.with(patience: patience) { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            relay.assign("home", owner: "rly_other", generation: 2)
+            guard case .migrate(_, leave: true) = try agent.next() else {
+                Issue.record("no MIGRATE came")
+                return
+            }
+            let player = try relay.player()
+            try player.send(Client.login("home"))
+            _ = try agent.nonceToOpen()
+            // Its agent did not move.
+            #expect(try agent.goAway() == .staleGeneration)
+            player.close()
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func aPlacementThatKeepsTheRelayIsToldOnceAndKeepsTheLink() throws {
+        var patience = RelayPatience()
+        patience.leaving = Milliseconds(0)
+        try TestRelay.with(patience: patience) { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            relay.assign("home", generation: 2, limits: Limits(players: 3))
+            guard case .migrate(_, leave: false) = try agent.next() else {
+                Issue.record("no MIGRATE came")
+                return
+            }
+            #expect(try agent.next() == .limits(Limits(players: 3)))
+            relay.assign("home", generation: 2, limits: Limits(players: 4))
+            #expect(try agent.next() == .limits(Limits(players: 4)))
+            try agent.send(.ping(1))
+            #expect(try agent.next() == .pong(1))
+        }
+    }
+
+    @Test func anOpenLinkTakesANewTicketOn() throws {
         try TestRelay.with { relay in
             relay.assign("home")
             let agent = try FakeAgent.up(relay, "home")
             relay.assign("home", generation: 2, limits: Limits(players: 3))
+            guard case .migrate(_, leave: false) = try agent.next() else {
+                Issue.record("no MIGRATE came")
+                return
+            }
             #expect(try agent.next() == .limits(Limits(players: 3)))
+            try agent.send(.hello(ticket: relay.ticket("home", generation: 2)))
+            #expect(try agent.next() == .welcome(Limits(players: 3)))
+            #expect(
+                relay.context.links.take(limit: 10)
+                    == [LinkNews.Change(tunnel: "t-home", generation: 2, isUp: true)])
+            // Nothing else about the link changed, its parked connections included.
+            let parked = try agent.park(agent.nonceToPark(), at: relay)
+            try agent.send(.hello(ticket: relay.ticket("home", generation: 2)))
+            #expect(try agent.next() == .welcome(Limits(players: 3)))
+            #expect(relay.context.metrics.parked.current == 1)
+            #expect(relay.context.metrics.links.current == 1)
+            agent.close()
+            #expect(try parked.readToEnd().isEmpty)
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func aTicketOfAnotherTunnelOrSessionOrGenerationRenewsNothing() throws {
+        try TestRelay.with { relay in
+            relay.assign("home", generation: 2)
+            relay.assign("other", generation: 2)
+            for ticket in [
+                relay.ticket("other", generation: 2), relay.ticket("home", generation: 2, session: "ses_2"),
+                relay.ticket("home", generation: 1), "garbage",
+            ] {
+                let agent = try FakeAgent.up(relay, "home", generation: 2)
+                try agent.send(.hello(ticket: ticket))
+                #expect(try agent.goAway() == .ticketRefused)
+            }
+            relay.expectEmpty()
+        }
+    }
+
+    @Test func aStandbysLinkServesPlayersAndNeverSleeps() throws {
+        try TestRelay.with { relay in
+            let limits = Limits(idle_timeout_s: 0)
+            relay.assign("home", owner: "rly_other", standby: TestRelay.id, limits: limits)
+            let agent = try FakeAgent(relay, ticket: relay.ticket("home", role: .standby, limits: limits))
+            #expect(try agent.next() == .welcome(limits))
+            let player = try relay.player()
+            try player.send(Client.login("home"))
+            let data = try agent.dial(agent.nonceToOpen())
+            #expect(try data.readStart().routingName == "home.eu.example.org")
+            player.close()
             try agent.send(.ping(1))
-            #expect(try agent.next() == .pong(1))
+            while try agent.next() != .pong(1) {}
+            #expect(relay.context.metrics.sleeps.total == 0)
+            // The owner's role comes to this relay, and with it the clock that runs.
+            relay.assign("home", owner: TestRelay.id, generation: 2, limits: limits)
+            #expect(try agent.goAway() == .idle)
+        }
+    }
+
+    @Test func aRoomAsksItsAgentToLeaveAsOftenAsItIsTold() throws {
+        try TestRelay.with { relay in
+            relay.assign("home")
+            let agent = try FakeAgent.up(relay, "home")
+            for within in [3, 2] {
+                relay.context.forEachLoop { relayLoop in
+                    relayLoop.forEachRoom { $0.leave(within: .seconds(within)) }
+                }
+                #expect(try agent.next() == .migrate(within: .seconds(within), leave: true))
+            }
         }
     }
 

@@ -83,14 +83,16 @@ final class TestRelay: RelayUnderTest {
 
     /// What the control plane says about the tunnel "t-NAME" with the host name "NAME.eu.example.org".
     func assign(
-        _ name: String, owner: String? = TestRelay.id, generation: Int = 1, session: String? = "ses_1",
-        limits: Limits = .none, state: TunnelState = .online, revokedKeys: [String] = []
+        _ name: String, owner: String? = TestRelay.id, standby: String? = nil, generation: Int = 1,
+        session: String? = "ses_1", limits: Limits = .none, state: TunnelState = .online,
+        revokedKeys: [String] = []
     ) {
         change(
             upserts: [
                 Assignment(
                     tunnel: "t-\(name)", account: "acc_1", hostnames: ["\(name).eu.example.org"],
-                    owner: owner, generation: generation, session: session, limits: limits, state: state,
+                    owner: owner, standby: standby, generation: generation, session: session, limits: limits,
+                    state: state,
                     revokedKeys: revokedKeys)
             ])
     }
