@@ -6,12 +6,23 @@ public final class SpliceMeter {
     private let loop: EventLoop
     private var bucket: FairBucket
     private var timer: TimerID?
+    /// What has passed by this meter.
+    public private(set) var bytes = 0
+    private var refusedSinceLooked = false
 
     /// `isFull` allows a burst at once, for when nothing has passed yet.
     public init(loop: EventLoop, bytes_per_s: Int, isFull: Bool) {
         self.loop = loop
         bucket = FairBucket(TokenBucket(bytes_per_s: bytes_per_s, isFull: isFull, now: loop.now))
     }
+
+    /// Whether anybody had to wait for a turn since the last call, or does now.
+    public func wasHeldBack() -> Bool {
+        defer { refusedSinceLooked = false }
+        return refusedSinceLooked || bucket.waitingCount > 0
+    }
+
+    public var bytes_per_s: Int { bucket.bytes_per_s }
 
     /// Directions that wait for their turn.
     public var waitingCount: Int { bucket.waitingCount }
@@ -28,16 +39,25 @@ public final class SpliceMeter {
     func ask(_ wanted: Int, for side: SpliceSide) -> Int {
         guard let id = side.id else { return 0 }
         let granted = bucket.ask(wanted, for: id, now: loop.now)
-        if granted == 0 { setTimer() }
+        bytes += granted
+        if granted == 0 {
+            refusedSinceLooked = true
+            setTimer()
+        }
         return granted
     }
 
     func giveBack(_ unused: Int, from side: SpliceSide) {
-        if unused > 0, let id = side.id { bucket.giveBack(unused, from: id) }
+        guard unused > 0, let id = side.id else { return }
+        bytes -= unused
+        bucket.giveBack(unused, from: id)
     }
 
     /// Bytes that were read before the meter was asked.
-    func charge(_ bytes: Int) { bucket.charge(bytes) }
+    func charge(_ early: Int) {
+        bytes += early
+        bucket.charge(early)
+    }
 
     func forget(_ side: SpliceSide) {
         if let id = side.id { bucket.forget(id) }
@@ -56,12 +76,13 @@ public final class SpliceMeter {
         bucket.beginRound()
         // One turn each: who wants more is at the end of the line again.
         for _ in 0..<bucket.waitingCount {
-            guard let (id, bytes) = bucket.turn(now: loop.now) else { break }
+            guard let (id, granted) = bucket.turn(now: loop.now) else { break }
             guard let side = loop.source(id) as? SpliceSide else {
-                bucket.giveBack(bytes, from: id)
+                bucket.giveBack(granted, from: id)
                 continue
             }
-            side.resume(bytes)
+            bytes += granted
+            side.resume(granted)
         }
         setTimer()
     }

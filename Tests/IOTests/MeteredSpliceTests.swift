@@ -27,6 +27,7 @@ struct MeteredSpliceTests {
                 },
                 onEnd: { report in
                     #expect(report.bytesToLeft == down.count)
+                    #expect(meter.bytes == down.count)
                     #expect(meter.waitingCount == 0)
                     loop.stop()
                 }
@@ -70,6 +71,28 @@ struct MeteredSpliceTests {
                 homeHandler.opened = { $0.send(bytes) }
                 clientHandler.received = { check($0, &down) }
                 homeHandler.received = { check($0, &up) }
+            }
+        }
+    }
+
+    @Test func whoHadToWaitIsSaidOnce() throws {
+        let down = pattern(200_000)
+        try withLoop { loop in
+            let meter = SpliceMeter(loop: loop, bytes_per_s: 1 << 20, isFull: false)
+            try withSplice(
+                loop, prepare: { $0.meter = meter },
+                onEnd: { _ in
+                    #expect(meter.wasHeldBack())
+                    #expect(!meter.wasHeldBack())
+                    loop.stop()
+                }
+            ) { _, clientHandler, _, homeHandler in
+                var got = 0
+                homeHandler.opened = { $0.send(down) }
+                clientHandler.received = { stream in
+                    got += stream.takeAll().count
+                    if got == down.count { stream.closeWhenSent() }
+                }
             }
         }
     }
