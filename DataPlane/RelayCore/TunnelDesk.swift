@@ -91,7 +91,10 @@ public struct TunnelDesk: Sendable {
     /// Spliced.
     private var playing: [PlayerID: Playing] = [:]
     private var loginsPlaying = 0
-    /// Since when the owner has had a link and nobody playing or about to; nil otherwise. Each link starts it anew.
+    /// Players at other relays, as far as this one lets them in or would if the owner were away.
+    private var remote = RemotePlayers()
+    /// Since when the owner has had a link and nobody playing or about to, anywhere; nil otherwise. Each link starts
+    /// it anew.
     private var emptySince: Instant?
     private var pool = ParkingPool()
     /// A tunnel that cannot bring connections is not let pile up players without end.
@@ -204,7 +207,7 @@ public struct TunnelDesk: Sendable {
     public mutating func playerArrived(
         _ player: PlayerID, isLogin: Bool, now: Instant, using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
-        if isLogin, let cap = limits.players, logins >= cap { return [.turnAway(player, .full)] }
+        if isLogin, isFull { return [.turnAway(player, .full)] }
         defer { noteEmptiness(now) }
         guard waiting.count < Self.maxWaiting else { return [.turnAway(player, .full)] }
         let end = now + (isLogin ? timing.loginPatience : timing.statusPatience)
@@ -234,6 +237,50 @@ public struct TunnelDesk: Sendable {
             return []
         case .forAnswer(let data): return [.closeData(data)]
         }
+    }
+
+    // MARK: players at other relays
+
+    /// Players who were let in here: what other relays are told. Whoever still waits to be let in is none.
+    public var loginsLetIn: Int {
+        loginsPlaying
+            + waiting.values.count {
+                guard $0.isLogin else { return false }
+                return switch $0.stage {
+                case .forLink: false
+                case .forData, .forAnswer: true
+                }
+            }
+    }
+
+    /// Whether a player who waits at `relay` may come, who counts as there from now on. Asking again about the same
+    /// nonce changes nothing.
+    public mutating func letIn(_ nonce: Nonce, isLogin: Bool, at relay: String, now: Instant) -> Bool {
+        guard isLogin, !remote.isAdmitted(nonce) else { return true }
+        guard !isFull, limits.players == nil || !remote.isCrowded else { return false }
+        remote.admit(nonce, at: relay, now: now)
+        noteEmptiness(now)
+        return true
+    }
+
+    /// `players` are at `relay`. It had heard of those who were `settled` when it counted.
+    public mutating func playersReported(
+        _ players: Int, at relay: String, settled: [Nonce] = [], now: Instant
+    ) {
+        remote.settled(settled, at: relay)
+        remote.reported(players, at: relay, now: now)
+        noteEmptiness(now)
+    }
+
+    /// The relay heard of these, and has said all it has to say about this tunnel.
+    public mutating func playersSettled(_ nonces: [Nonce], at relay: String, now: Instant) {
+        remote.settled(nonces, at: relay)
+        noteEmptiness(now)
+    }
+
+    public mutating func relayGone(_ relay: String, now: Instant) {
+        remote.forget(relay)
+        noteEmptiness(now)
     }
 
     // MARK: data connections
@@ -284,7 +331,7 @@ public struct TunnelDesk: Sendable {
     /// When `tick` has something to do; nil for never.
     public var nextDue: Instant? {
         let players = waiting.values.lazy.map { min($0.deadline, $0.retryAt ?? $0.deadline) }.min()
-        return [players, pool.nextDue(hasLink: hasLink), sleepAt].compactMap { $0 }.min()
+        return [players, pool.nextDue(hasLink: hasLink), sleepAt, remote.nextDue].compactMap { $0 }.min()
     }
 
     public mutating func tick(now: Instant, using random: inout some RandomNumberGenerator) -> [DeskAction] {
@@ -295,6 +342,7 @@ public struct TunnelDesk: Sendable {
         for (player, state) in inOrder({ $0.retryAt.map { $0 <= now } ?? false }) {
             actions += letGo(of: state.stage) + tryAgain(player, now: now, using: &random)
         }
+        remote.expire(now: now)
         noteEmptiness(now)
         if let sleepAt, sleepAt <= now { return actions + close(.asleep) + [.sleep] }
         return actions + adjustPool(now: now, using: &random)
@@ -318,8 +366,11 @@ public struct TunnelDesk: Sendable {
     /// Players who are in and those on their way in; who only looks at the server list is none.
     private var logins: Int { loginsPlaying + waiting.values.count(where: { $0.isLogin }) }
 
+    private var isFull: Bool { limits.players.map { logins + remote.logins >= $0 } ?? false }
+
     private mutating func noteEmptiness(_ now: Instant) {
-        emptySince = hasLink && isOwner && logins == 0 ? emptySince ?? now : nil
+        let isEmpty = hasLink && isOwner && logins == 0 && remote.logins == 0
+        emptySince = isEmpty ? emptySince ?? now : nil
     }
 
     /// Whoever waits is told; parked connections are no players and are closed. Running players stay.

@@ -109,6 +109,18 @@ struct DeskWorld {
 
     mutating func change(_ limits: Limits) { perform(desk.limitsChanged(limits)) }
 
+    /// A player at another relay asks to be let in.
+    mutating func ask(at relay: String, isLogin: Bool = true) -> (nonce: Nonce, isLetIn: Bool) {
+        let nonce = Nonce(loop: 0, using: &random)
+        return (nonce, desk.letIn(nonce, isLogin: isLogin, at: relay, now: now))
+    }
+
+    mutating func report(_ players: Int, at relay: String, settled: [Nonce] = []) {
+        desk.playersReported(players, at: relay, settled: settled, now: now)
+    }
+
+    mutating func relayGone(_ relay: String) { desk.relayGone(relay, now: now) }
+
     /// Time passes; the alarm rings whenever the desk asked for it.
     mutating func pass(_ milliseconds: Int) {
         let end = now + Milliseconds(milliseconds)
