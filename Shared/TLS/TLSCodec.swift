@@ -1,4 +1,5 @@
 import COpenSSL
+import Crypto
 import IO
 
 /// One TLS 1.3 connection (RFC 8446) as bytes in, bytes out. Confined to the loop of its stream.
@@ -49,6 +50,13 @@ public final class TLSCodec: StreamCodec {
     /// chose it: compare it, do not print it.
     public var serverName: String? {
         SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { String(cString: $0) }
+    }
+
+    /// SHA-256 in lower-case hex of the certificate that the other side showed and proved to hold; nil when it showed
+    /// none, or before the codec is open.
+    public var peerFingerprint: String? {
+        guard isOpen, let certificate = SSL_get0_peer_certificate(ssl) else { return nil }
+        return certificateFingerprint(certificate)
     }
 
     public func start(wire: inout [UInt8]) throws(CodecError) {

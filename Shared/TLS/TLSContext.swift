@@ -39,6 +39,42 @@ public enum TLSVersion: Sendable {
     }
 }
 
+/// A certificate with its key, to be shown to the other side. It does not print itself.
+public struct OwnCertificate: Sendable, CustomStringConvertible {
+    let certificatePEM: String
+    let privateKeyPEM: String
+
+    /// `certificatePEM` holds the certificate, then its chain if it has one.
+    public init(certificatePEM: String, privateKeyPEM: String) {
+        self.certificatePEM = certificatePEM
+        self.privateKeyPEM = privateKeyPEM
+    }
+
+    public var description: String { "certificate and key" }
+}
+
+extension ContextHandle {
+    /// Takes the certificate into use and answers with its fingerprint.
+    func use(_ own: OwnCertificate) throws(TLSError) -> String {
+        let chain = try PEM.certificates(own.certificatePEM)
+        let key = try PEM.privateKey(own.privateKeyPEM)
+        guard let first = chain.first, let fingerprint = certificateFingerprint(first.pointer),
+            SSL_CTX_use_certificate(pointer, first.pointer) == 1
+        else { throw TLSError("the certificate cannot be used: \(takeOpenSSLReason())") }
+        for issuer in chain.dropFirst() {
+            guard mc_SSL_CTX_add1_chain_cert(pointer, issuer.pointer) == 1 else {
+                throw TLSError("the certificate's chain cannot be used: \(takeOpenSSLReason())")
+            }
+        }
+        guard SSL_CTX_use_PrivateKey(pointer, key.pointer) == 1, SSL_CTX_check_private_key(pointer) == 1
+        else {
+            ERR_clear_error()
+            throw TLSError("the private key does not belong to the certificate")
+        }
+        return fingerprint
+    }
+}
+
 /// The side that shows a certificate. One serves all connections and all threads.
 public final class TLSServerContext: @unchecked Sendable {
     // Unchecked because the SSL_CTX is set up in init and only read afterwards; OpenSSL counts its references
@@ -47,26 +83,23 @@ public final class TLSServerContext: @unchecked Sendable {
     /// SHA-256 of the certificate in lower-case hex: what agents pin.
     public let fingerprint: String
 
-    /// `certificatePEM` holds the certificate, then its chain if it has one.
-    public init(certificatePEM: String, privateKeyPEM: String) throws(TLSError) {
+    /// `certificatePEM` holds the certificate, then its chain if it has one. With `asksForCertificate` clients may
+    /// show one too: any is let through, and `TLSCodec.peerFingerprint` says whose it is.
+    public init(certificatePEM: String, privateKeyPEM: String, asksForCertificate: Bool = false)
+        throws(TLSError)
+    {
         handle = try ContextHandle(TLS_server_method())
-        let chain = try PEM.certificates(certificatePEM)
-        let key = try PEM.privateKey(privateKeyPEM)
-        guard let own = chain.first, let fingerprint = certificateFingerprint(own.pointer),
-            SSL_CTX_use_certificate(handle.pointer, own.pointer) == 1
-        else { throw TLSError("the certificate cannot be used: \(takeOpenSSLReason())") }
-        self.fingerprint = fingerprint
-        for issuer in chain.dropFirst() {
-            guard mc_SSL_CTX_add1_chain_cert(handle.pointer, issuer.pointer) == 1 else {
-                throw TLSError("the certificate's chain cannot be used: \(takeOpenSSLReason())")
-            }
-        }
-        guard SSL_CTX_use_PrivateKey(handle.pointer, key.pointer) == 1,
-            SSL_CTX_check_private_key(handle.pointer) == 1
-        else {
-            ERR_clear_error()
-            throw TLSError("the private key does not belong to the certificate")
-        }
+        fingerprint = try handle.use(
+            OwnCertificate(certificatePEM: certificatePEM, privateKeyPEM: privateKeyPEM))
+        guard asksForCertificate else { return }
+        // That the client holds its certificate's key is proven by the handshake itself.
+        SSL_CTX_set_cert_verify_callback(
+            handle.pointer,
+            { store, _ in
+                X509_STORE_CTX_set_error(store, X509_V_OK)
+                return 1
+            }, nil)
+        SSL_CTX_set_verify(handle.pointer, SSL_VERIFY_PEER, nil)
     }
 
     /// A codec for one accepted connection.
@@ -92,8 +125,10 @@ public final class TLSClientContext: @unchecked Sendable {
     let handle: ContextHandle
     private let identity: PeerIdentity
 
-    public init(verify: Verify, oldest: TLSVersion = .tls13) throws(TLSError) {
+    /// `own` is shown to a server that asks for a certificate.
+    public init(verify: Verify, oldest: TLSVersion = .tls13, own: OwnCertificate? = nil) throws(TLSError) {
         handle = try ContextHandle(TLS_client_method(), oldest: oldest)
+        if let own { _ = try handle.use(own) }
         let context = handle.pointer
         switch verify {
         case .system(let host):
