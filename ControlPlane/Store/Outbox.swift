@@ -114,33 +114,14 @@ extension Store {
             }
             if since > 0, since < head.rev, epoch <= head.epoch, head.rev - since <= Self.maxDeltas {
                 let deltas = try tx.deltas(region, after: since, epoch: head.epoch, limit: Self.maxDeltas)
-                if deltas.count == head.rev - since {
-                    return .delta(Self.merged(deltas, region, since, head))
+                if deltas.count == head.rev - since,
+                    let merged = RegionDelta.merged(deltas, epoch: head.epoch)
+                {
+                    return .delta(merged)
                 }
             }
             return .snapshot(try tx.snapshot(region, rev: head.rev, epoch: head.epoch))
         }
-    }
-
-    /// Each item's newest state.
-    private static func merged(
-        _ deltas: [RegionDelta], _ region: String, _ since: Int, _ head: (rev: Int, epoch: Int)
-    ) -> RegionDelta {
-        var upserts: [String: Assignment] = [:]
-        var deletes: Set<String> = []
-        var relays: [String: RelayInfo] = [:]
-        for delta in deltas {
-            for tunnel in delta.deletes {
-                upserts[tunnel] = nil
-                deletes.insert(tunnel)
-            }
-            for assignment in delta.upserts { upserts[assignment.tunnel] = assignment }
-            for relay in delta.relays { relays[relay.id] = relay }
-        }
-        return RegionDelta(
-            epoch: head.epoch, region: region, prevRev: since, rev: head.rev,
-            upserts: upserts.values.sorted { $0.tunnel < $1.tunnel }, deletes: deletes.sorted(),
-            relays: relays.values.sorted { $0.id < $1.id }, isCumulative: true)
     }
 
     /// Forgets what nobody asks for any more: old outbox rows, expired sign-ins, old replies, links that are not good

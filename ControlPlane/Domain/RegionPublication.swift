@@ -2,32 +2,32 @@ import Core
 import Wire
 
 /// What the leader still owes the relays of one region: a pure record of where the region is and what was told.
-struct RegionPublication {
+public struct RegionPublication: Sendable {
     /// A region that changes all the time replaces its snapshot no more often than this.
     static let snapshotInterval = Milliseconds(500)
     static let beaconInterval = Milliseconds.seconds(1)
 
-    enum Owed: Equatable {
+    public enum Owed: Sendable, Equatable {
         case beacon(RegionBeacon)
         case snapshot(RegionSnapshot)
     }
 
-    private(set) var state: RegionState
+    public private(set) var state: RegionState
     private var snapshotIsStale = true
     private var lastSnapshot: Instant?
     private var lastBeacon: Instant?
 
     /// Begins where the database is, under the leader's own epoch.
-    init(_ snapshot: RegionSnapshot) {
+    public init(_ snapshot: RegionSnapshot) {
         state = RegionState(region: snapshot.region)
         _ = state.apply(snapshot, fromControlPlane: true)
     }
 
-    var rev: Int { state.rev }
+    public var rev: Int { state.rev }
 
     /// Takes the next revisions; the messages to publish, in order. nil when they do not follow: begin again from
     /// the database.
-    mutating func advance(_ deltas: [RegionDelta]) -> [AssignmentMessage]? {
+    public mutating func advance(_ deltas: [RegionDelta]) -> [AssignmentMessage]? {
         var messages: [AssignmentMessage] = []
         for delta in deltas {
             switch state.apply(delta) {
@@ -42,17 +42,17 @@ struct RegionPublication {
     }
 
     /// Redis may have lost everything: the snapshot is owed again.
-    mutating func redisReturned() {
+    public mutating func redisReturned() {
         snapshotIsStale = true
         lastSnapshot = nil
         lastBeacon = nil
     }
 
     /// What is out there was signed with a key that may soon not count any more.
-    mutating func keysChanged() { redisReturned() }
+    public mutating func keysChanged() { redisReturned() }
 
     /// What is due now. The caller says with `told` what went out.
-    func owed(_ now: Instant) -> [Owed] {
+    public func owed(_ now: Instant) -> [Owed] {
         var owed: [Owed] = []
         if snapshotIsStale, lastSnapshot.map({ now.since($0) >= Self.snapshotInterval }) ?? true {
             owed.append(.snapshot(state.snapshot))
@@ -63,7 +63,7 @@ struct RegionPublication {
         return owed
     }
 
-    mutating func told(_ owed: Owed, _ now: Instant) {
+    public mutating func told(_ owed: Owed, _ now: Instant) {
         switch owed {
         case .beacon: lastBeacon = now
         case .snapshot(let snapshot):
