@@ -13,7 +13,7 @@ enum PlacementRoutes {
                 ["session": Schemas.word],
                 optional: ["exclude": .list(of: .text("relay-1", 1...64), max: 32)]),
             gives: .created(Schemas.placement),
-            problems: [403: ["suspended"], 409: ["session-replaced"]],
+            problems: [403: ["suspended"], 409: ["session-replaced"], 503: ["region-full"]],
             "Places a tunnel for an agent session. The same session gets the same placement with a fresh ticket."
         ) { api, call in try await place(api, call) }
     ]
@@ -28,27 +28,36 @@ enum PlacementRoutes {
 
         let placement = try await api.store.place(
             tunnel: tunnel, account: account, agentKey: key, session: session, excluding: Set(exclude)
-        ) { candidates in
-            api.loads.place(among: candidates, avoiding: Set(exclude))
-        }
+        ) { api.loads.decide($0) }
         guard let placement else { throw Problem.notFound }
         let now = WallTime.now()
-        let ticket = Ticket(
-            relay: placement.relay.id, tunnel: tunnel.text, account: account.text, session: session,
-            agentKey: key.text, generation: placement.generation, region: placement.region,
-            hostnames: placement.hostnames,
-            limits: placement.limits, issuedAt: now)
+        let signing = try api.keys.ring.signing
+        func ticket(_ role: Ticket.Role, at relay: RelayInfo) -> JSON {
+            let ticket = Ticket(
+                relay: relay.id, tunnel: tunnel.text, account: account.text, session: session,
+                agentKey: key.text, generation: placement.generation, role: role, region: placement.region,
+                hostnames: placement.hostnames, limits: placement.limits, issuedAt: now)
+            return .string(ticket.signed(with: signing))
+        }
+        func entry(_ relay: RelayInfo) -> JSONObject {
+            [
+                "id": .string(relay.id), "endpoint": .string(relay.endpoint),
+                "fingerprint": .string(relay.fingerprint),
+            ]
+        }
+        var standby: JSON = .null
+        if let relay = placement.standby {
+            var object = entry(relay)
+            object["ticket"] = ticket(.standby, at: relay)
+            standby = .object(object)
+        }
         return .json(
             201,
             [
                 "generation": .integer(Int64(placement.generation)), "session": .string(session),
-                "ticket": .string(ticket.signed(with: try api.keys.ring.signing)),
-                "expires_in_s": .integer(Ticket.lifetime_s),
-                "relay": [
-                    "id": .string(placement.relay.id), "endpoint": .string(placement.relay.endpoint),
-                    "fingerprint": .string(placement.relay.fingerprint),
-                ],
-                "standby": .null,
+                "ticket": ticket(.owner, at: placement.relay),
+                "expires_in_s": .integer(Ticket.lifetime_s), "relay": .object(entry(placement.relay)),
+                "standby": standby,
             ])
     }
 }

@@ -203,12 +203,14 @@ enum Schemas {
 
     static let placement = Schema.object([
         "generation": .count(1), "session": word.like("ses-1"),
-        "ticket": .text("eyJhbGciOiJFZERTQSJ9.e30.c2ln", 1...65536), "expires_in_s": .count(60),
+        "ticket": ticket, "expires_in_s": .count(60),
         "relay": .object(["id": word, "endpoint": address, "fingerprint": fingerprint]),
         "standby": Schema.object([
-            "id": word, "endpoint": address, "fingerprint": fingerprint,
-        ]).orNull.about("Not given yet."),
+            "id": word, "endpoint": address, "fingerprint": fingerprint, "ticket": ticket,
+        ]).orNull.about("Where a second link goes; null while the region has no other good relay."),
     ]).named("Placement")
+
+    private static let ticket = Schema.text("eyJhbGciOiJFZERTQSJ9.e30.c2ln", 1...65536)
 
     // MARK: Own domains
 

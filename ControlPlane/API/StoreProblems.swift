@@ -21,6 +21,9 @@ extension Problem {
         case .suspended: self = Problem(403, "suspended", Self.sentence(error.description))
         case .sessionReplaced: self = .conflict("session-replaced", Self.sentence(error.description))
         case .noRelay: self = .unavailable(Self.sentence(error.description), retryAfter_s: 2)
+        case .regionFull:
+            self = Problem(503, "region-full", Self.sentence(error.description))
+            headers = [("Retry-After", String(Int.random(in: 30...60)))]
         case .membership(let refusal): self = Self.membership(refusal)
         case .passwordNeeded: self = .invalid([.init("/password", "is required: \(error)")])
         case .emailTaken: self = .conflict("email-taken", Self.sentence(error.description))

@@ -13,17 +13,18 @@ public final class LoadBoard: Sendable {
 
     public func report(_ report: LoadReport) { loads.withLock { $0.report(report, now: now()) } }
 
-    /// Chooses and counts in one step, so that two placements at once see each other.
-    public func place(among candidates: [String], avoiding excluded: Set<String>) -> String? {
-        let tieBreak = Int.random(in: 0..<Int.max)
+    /// Decides and counts in one step, so that two placements at once see each other.
+    public func decide(_ question: PlacementQuestion) -> PlacementDecision {
+        var random = SystemRandomNumberGenerator()
         return loads.withLock { loads in
             let now = now()
-            guard let relay = loads.choose(from: candidates, avoiding: excluded, now: now, tieBreak: tieBreak)
-            else {
-                return nil
+            let decision = question.decision(by: loads, now: now, using: &random)
+            if case .place(let seats) = decision {
+                let coming = question.linksToCome(for: seats)
+                loads.placed(
+                    tunnel: question.tunnel, owner: coming.owner, standby: coming.standby, now: now)
             }
-            loads.placed(on: relay, now: now)
-            return relay
+            return decision
         }
     }
 

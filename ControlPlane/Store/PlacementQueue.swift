@@ -1,5 +1,7 @@
 import Core
+import Domain
 import Synchronization
+import Wire
 
 /// One agent session's wish for a place.
 struct PlacementRequest: Sendable {
@@ -8,8 +10,16 @@ struct PlacementRequest: Sendable {
     var agentKey: AgentKeyID
     var session: String
     var excluding: Set<String>
-    /// Picks one of the relays that take placements; runs again when the transaction does.
-    var choose: @Sendable ([String]) -> String?
+    /// Runs again when the transaction does.
+    var decide: @Sendable (PlacementQuestion) -> PlacementDecision
+
+    func question(_ present: PresentPlacement?, _ relays: [RelayInfo], _ hasPriority: Bool)
+        -> PlacementQuestion
+    {
+        PlacementQuestion(
+            tunnel: tunnel.text, wish: .session(session, excluding: excluding), present: present,
+            relays: relays, hasPriority: hasPriority)
+    }
 }
 
 /// Collects what is asked for while a transaction is under way, so that the next one does all of it: a region's row is

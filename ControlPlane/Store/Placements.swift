@@ -1,4 +1,5 @@
 import Core
+import Domain
 import Postgres
 import Wire
 
@@ -8,24 +9,24 @@ public struct PlacementView: Sendable, Hashable {
     public var region: String
     public var hostnames: [String]
     public var limits: Limits
+    /// The owner.
     public var relay: RelayInfo
+    public var standby: RelayInfo?
 }
 
 extension Store {
     /// Places a tunnel for an agent session: placement, revision and outbox row in one transaction, which it shares
-    /// with others that are asked for at the same time. The session that has the placement gets it again, unless its
-    /// relay is excluded or takes no placements any more; another session takes it over under the next generation, and
-    /// the one before does not get it back.
+    /// with others that are asked for at the same time. nil when the account has no such tunnel or the key is revoked.
     ///
-    /// `choose` picks one of the relays that take placements; it runs again when the transaction does. nil when the
-    /// account has no such tunnel or the key is revoked.
+    /// `decide` is the rule of `PlacementDecision`; it runs again when the transaction does, and under the region's
+    /// lock for everybody who does not merely keep what there is.
     public func place(
         tunnel: TunnelID, account: AccountID, agentKey: AgentKeyID, session: String, excluding: Set<String>,
-        _ choose: @escaping @Sendable ([String]) -> String?
+        _ decide: @escaping @Sendable (PlacementQuestion) -> PlacementDecision
     ) async throws(StoreError) -> PlacementView? {
         let request = PlacementRequest(
             tunnel: tunnel, account: account, agentKey: agentKey, session: session, excluding: excluding,
-            choose: choose)
+            decide: decide)
         return try await placements.place(request) { await self.place($0) }.get()
     }
 
@@ -50,20 +51,34 @@ private struct Place {
     var hostnames: [String]
     var limits: Limits
     var isSuspended: Bool
+    var hasPriority: Bool
 
-    func view(_ generation: Int, _ relay: RelayInfo) -> PlacementView {
+    func view(_ generation: Int, _ seats: Seats) -> PlacementView {
         PlacementView(
-            generation: generation, region: region, hostnames: hostnames, limits: limits, relay: relay)
+            generation: generation, region: region, hostnames: hostnames, limits: limits,
+            relay: seats.owner, standby: seats.standby)
     }
 }
 
-/// How a session stands to the placement that there is.
-private enum Standing {
-    /// It has the placement and can keep it.
-    case keeps(generation: Int, RelayInfo)
-    /// A newer session has the tunnel: one that lost it while it was away must not take it back.
-    case wasReplaced
-    case mayPlace
+/// Relays of a placement with all that agents are told of them.
+private struct Seats {
+    var owner: RelayInfo
+    var standby: RelayInfo?
+    var previousOwner: String?
+
+    init?(_ present: PresentPlacement, _ relays: [RelayInfo]) {
+        guard let owner = present.owner else { return nil }
+        self.init(PlacementSeats(owner: owner, standby: present.standby), relays)
+    }
+
+    /// nil when one of them is not among `relays`.
+    init?(_ seats: PlacementSeats, _ relays: [RelayInfo]) {
+        guard let owner = relays.first(where: { $0.id == seats.owner }) else { return nil }
+        self.owner = owner
+        standby = seats.standby.flatMap { id in relays.first { $0.id == id } }
+        if standby?.id != seats.standby { return nil }
+        previousOwner = seats.previousOwner
+    }
 }
 
 extension Transaction {
@@ -74,12 +89,26 @@ extension Transaction {
         for (index, place) in try lockedPlaces(requests) {
             if place.isSuspended { answers[index] = .failure(.suspended) } else { places[index] = place }
         }
-        for (index, standing) in try standings(requests, places.keys.sorted()) {
-            guard case .keeps(let generation, let relay) = standing else { continue }
-            answers[index] = .success(places.removeValue(forKey: index)?.view(generation, relay))
+        let regions = Set(places.values.map(\.region)).sorted()
+        let present = try presentPlacements(of: places.keys.sorted().map { requests[$0].tunnel })
+        // A session that asks again mostly keeps what it has: nobody needs to wait for that.
+        let returning = places.filter {
+            present[requests[$0.key].tunnel]?.session == requests[$0.key].session
         }
-        for region in Set(places.values.map(\.region)).sorted() {
+        for region in Set(returning.values.map(\.region)).sorted() {
+            let relays = try relays(inRegion: region)
+            for (index, place) in returning where place.region == region {
+                guard let now = present[requests[index].tunnel],
+                    requests[index].decide(requests[index].question(now, relays, place.hasPriority)) == .keep,
+                    let seats = Seats(now, relays)
+                else { continue }
+                answers[index] = .success(place.view(now.generation, seats))
+                places[index] = nil
+            }
+        }
+        for region in regions {
             let here = places.filter { $0.value.region == region }
+            guard !here.isEmpty else { continue }
             for (index, answer) in try place(requests, here, in: region) { answers[index] = answer }
         }
         return answers
@@ -93,23 +122,27 @@ extension Transaction {
         let rev = try nextRevision(of: region)
         var answers: [Int: PlacementQueue.Answer] = [:]
         // Another request of the same session may have come first.
-        for (index, standing) in try standings(requests, places.keys.sorted()) {
-            switch standing {
-            case .keeps(let generation, let relay):
-                answers[index] = .success(places[index]?.view(generation, relay))
+        let present = try presentPlacements(of: places.keys.sorted().map { requests[$0].tunnel })
+        let relays = try relays(inRegion: region)
+        var chosen: [Int: Seats] = [:]
+        for (index, place) in places.sorted(by: { $0.key < $1.key }) {
+            let request = requests[index]
+            let now = present[request.tunnel]
+            switch request.decide(request.question(now, relays, place.hasPriority)) {
+            case .keep:
+                let seats = now.flatMap { Seats($0, relays) }
+                guard let now, let seats else {
+                    throw PostgresError.unexpectedValue("there was no placement to keep")
+                }
+                answers[index] = .success(place.view(now.generation, seats))
+            case .place(let decided):
+                guard let seats = Seats(decided, relays) else {
+                    throw PostgresError.unexpectedValue("a placement names a relay of another region")
+                }
+                chosen[index] = seats
             case .wasReplaced: answers[index] = .failure(.sessionReplaced)
-            case .mayPlace: break
-            }
-        }
-        let candidates = try candidates(inRegion: region)
-        var chosen: [Int: RelayInfo] = [:]
-        for index in places.keys.sorted() where answers[index] == nil {
-            if let id = requests[index].choose(candidates.map(\.id)),
-                let relay = candidates.first(where: { $0.id == id })
-            {
-                chosen[index] = relay
-            } else {
-                answers[index] = .failure(.noRelay(region: region))
+            case .noRelay: answers[index] = .failure(.noRelay(region: region))
+            case .full: answers[index] = .failure(.regionFull(region))
             }
         }
         guard !chosen.isEmpty else {
@@ -121,7 +154,7 @@ extension Transaction {
         let told = try announce(region, rev, upserts: chosen.keys.sorted().map { requests[$0].tunnel })
         var assignments: [String: Assignment] = [:]
         for assignment in told { assignments[assignment.tunnel] = assignment }
-        for (index, relay) in chosen {
+        for (index, seats) in chosen {
             let tunnel = requests[index].tunnel
             guard var place = places[index], let generation = generations[tunnel] else {
                 throw PostgresError.unexpectedValue("a placement was not written")
@@ -132,21 +165,23 @@ extension Transaction {
                 place.limits = assignment.limits
                 place.hostnames = assignment.hostnames
             }
-            answers[index] = .success(place.view(generation, relay))
+            answers[index] = .success(place.view(generation, seats))
         }
         return answers
     }
 
     /// The new placements; their generations.
     private mutating func write(
-        _ requests: [PlacementRequest], _ chosen: [Int: RelayInfo], _ region: String
+        _ requests: [PlacementRequest], _ chosen: [Int: Seats], _ region: String
     ) throws(PostgresError) -> [TunnelID: Int] {
         let indexes = chosen.keys.sorted()
         let rows = try query(
             """
-            INSERT INTO placements (tunnel_id, region_id, generation, session, agent_key_id, owner_relay_id)
-            SELECT w.tunnel, $1, 1, w.session, w.agent_key, w.relay
-            FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS w (tunnel, session, agent_key, relay)
+            INSERT INTO placements (tunnel_id, region_id, generation, session, agent_key_id, owner_relay_id,
+                standby_relay_id, previous_relay_id)
+            SELECT w.tunnel, $1, 1, w.session, w.agent_key, w.relay, nullif(w.standby, ''), nullif(w.previous, '')
+            FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+                AS w (tunnel, session, agent_key, relay, standby, previous)
             ON CONFLICT (tunnel_id) DO UPDATE SET
                 generation = placements.generation + 1, session = excluded.session,
                 replaced_sessions = CASE
@@ -159,15 +194,14 @@ extension Transaction {
                     ELSE (ARRAY[placements.agent_key_id]
                         || array_remove(placements.past_keys, placements.agent_key_id))[1:16] END,
                 agent_key_id = excluded.agent_key_id, owner_relay_id = excluded.owner_relay_id,
-                standby_relay_id = NULL,
-                previous_relay_id = CASE
-                    WHEN placements.owner_relay_id = excluded.owner_relay_id THEN placements.previous_relay_id
-                    ELSE coalesce(placements.owner_relay_id, placements.previous_relay_id) END,
+                standby_relay_id = excluded.standby_relay_id, previous_relay_id = excluded.previous_relay_id,
                 awaited_since = now(), linked_at = NULL
             RETURNING tunnel_id, generation
             """, region, TextArray(indexes.map { requests[$0].tunnel }),
             TextArray(indexes.map { requests[$0].session }), TextArray(indexes.map { requests[$0].agentKey }),
-            TextArray(indexes.compactMap { chosen[$0]?.id }))
+            TextArray(indexes.compactMap { chosen[$0]?.owner.id }),
+            TextArray(indexes.map { chosen[$0]?.standby?.id ?? "" }),
+            TextArray(indexes.map { chosen[$0]?.previousOwner ?? "" }))
         var generations: [TunnelID: Int] = [:]
         for row in rows {
             let tunnel: TunnelID = try row["tunnel_id"]
@@ -175,6 +209,30 @@ extension Transaction {
             generations[tunnel] = generation
         }
         return generations
+    }
+
+    /// As they stand; tunnels that were never placed are left out. Under the region's lock they stay so.
+    mutating func presentPlacements(of tunnels: [TunnelID]) throws(PostgresError)
+        -> [TunnelID: PresentPlacement]
+    {
+        guard !tunnels.isEmpty else { return [:] }
+        let rows = try query(
+            """
+            SELECT tunnel_id, owner_relay_id, standby_relay_id, previous_relay_id, generation, session,
+                array_to_string(replaced_sessions, ' ') AS replaced_sessions
+            FROM placements WHERE tunnel_id = ANY ($1)
+            """, TextArray(tunnels))
+        var present: [TunnelID: PresentPlacement] = [:]
+        for row in rows {
+            let replaced: String = try row["replaced_sessions"]
+            let tunnel: TunnelID = try row["tunnel_id"]
+            present[tunnel] = PresentPlacement(
+                owner: try row["owner_relay_id"], standby: try row["standby_relay_id"],
+                previousOwner: try row["previous_relay_id"], generation: try row["generation"],
+                session: try row["session"],
+                replacedSessions: replaced.split(separator: " ").map { String($0) })
+        }
+        return present
     }
 
     /// The tunnels by their request, with them and the keys held against deletion and revocation.
@@ -187,7 +245,7 @@ extension Transaction {
                     WHERE d.tunnel_id = t.id AND d.state = 'proven' AND plans.own_domains ORDER BY d.seq
                 ), ' ') AS own_hostnames,
                 plans.max_players, plans.bytes_per_s, plans.idle_timeout_s,
-                plans.throttled_bytes_per_s, a.throttled,
+                plans.throttled_bytes_per_s, plans.priority, a.throttled,
                 x.max_players AS own_max_players, x.bytes_per_s AS own_bytes_per_s,
                 x.idle_timeout_s AS own_idle_timeout_s
             FROM unnest($1::text[], $2::text[], $3::text[])
@@ -207,48 +265,9 @@ extension Transaction {
             let number: Int = try row["number"]
             places[number - 1] = Place(
                 region: try row["region_id"], hostnames: try Self.hostnames(row),
-                limits: try Limits(effective: row), isSuspended: try row["suspended"])
+                limits: try Limits(effective: row), isSuspended: try row["suspended"],
+                hasPriority: try row["priority"])
         }
         return places
-    }
-
-    /// Of the requests at these places; a tunnel that was never placed is left out.
-    private mutating func standings(_ requests: [PlacementRequest], _ indexes: [Int]) throws(PostgresError)
-        -> [Int: Standing]
-    {
-        guard !indexes.isEmpty else { return [:] }
-        let rows = try query(
-            """
-            SELECT w.number, p.generation, coalesce(p.session = w.session AND r.id IS NOT NULL, false) AS keeps,
-                w.session = ANY (p.replaced_sessions) AS replaced,
-                r.id, r.region_id, r.endpoint, r.mesh_address, r.fingerprint, r.state, r.shared_entry
-            FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (tunnel, session, number)
-            JOIN placements p ON p.tunnel_id = w.tunnel
-            LEFT JOIN relays r ON r.id = p.owner_relay_id AND r.state = 'active'
-            """, TextArray(indexes.map { requests[$0].tunnel }),
-            TextArray(indexes.map { requests[$0].session }))
-        var standings: [Int: Standing] = [:]
-        for row in rows {
-            let number: Int = try row["number"]
-            let keeps: Bool = try row["keeps"]
-            let isReplaced: Bool = try row["replaced"]
-            let index = indexes[number - 1]
-            if keeps {
-                let relay = try RelayInfo(row)
-                if !requests[index].excluding.contains(relay.id) {
-                    standings[index] = .keeps(generation: try row["generation"], relay)
-                    continue
-                }
-            }
-            standings[index] = isReplaced ? .wasReplaced : .mayPlace
-        }
-        return standings
-    }
-
-    /// Relays that take placements; draining ones only when there is no other.
-    private mutating func candidates(inRegion region: String) throws(PostgresError) -> [RelayInfo] {
-        let relays = try relays(inRegion: region)
-        let active = relays.filter { $0.state == .active }
-        return active.isEmpty ? relays.filter { $0.state == .draining } : active
     }
 }

@@ -47,6 +47,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     case sessionReplaced
     /// No relay of the region takes placements.
     case noRelay(region: String)
+    /// Every relay of the region is as good as full, for this account's plan at least.
+    case regionFull(String)
     case emailTaken
     /// Of members, invitations and their keys.
     case membership(Membership.Refusal)
@@ -92,6 +94,7 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .suspended: "the account or tunnel is suspended: see your bill or ask support"
         case .sessionReplaced: "another agent session has taken this tunnel over, and the newest one wins"
         case .noRelay(let region): "no relay of region \(region) is ready: try again in a moment"
+        case .regionFull(let region): "region \(region) has no room right now: try again later"
         case .membership(let refusal): refusal.description
         case .passwordNeeded: "nobody has this address yet: choose a password"
         case .emailTaken: "there is a user with this e-mail address"

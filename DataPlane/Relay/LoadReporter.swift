@@ -11,6 +11,7 @@ final class LoadReporter {
     private let feed: RegionFeed
     private let client: ControlPlaneClient
     private let descriptorLimit: Int
+    private let cpuLimit_permille: Int
     private var before: (at: Instant, bytes: Int, cpu_us: Int)?
     private var isReportingLoad = false
     private var isReportingLinks = false
@@ -19,13 +20,14 @@ final class LoadReporter {
 
     init(
         loop: EventLoop, context: RelayContext, feed: RegionFeed, client: ControlPlaneClient,
-        descriptorLimit: Int
+        descriptorLimit: Int, loops: Int
     ) {
         self.loop = loop
         self.context = context
         self.feed = feed
         self.client = client
         self.descriptorLimit = descriptorLimit
+        cpuLimit_permille = 1000 * max(1, min(loops, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     }
 
     func start() { beat() }
@@ -51,9 +53,11 @@ final class LoadReporter {
         let position = context.routes.position
         let report = LoadReport(
             relay: context.relay.id, region: context.relay.region, players: metrics.players.current,
-            links: metrics.links.current,
+            links: metrics.links.current, standbyLinks: context.routes.standbyLinks,
+            connections: metrics.connections.current,
             bytes_per_s: max(0, bytes - (before?.bytes ?? bytes)) * 1000 / elapsed_ms,
             cpu_permille: max(0, cpu_us - (before?.cpu_us ?? cpu_us)) / elapsed_ms,
+            cpuLimit_permille: cpuLimit_permille,
             freeDescriptors: max(0, descriptorLimit - metrics.connections.current - 64),
             epoch: position?.epoch ?? 0, rev: position?.rev ?? 0, digest: position?.digest ?? "",
             draining: context.isDraining)

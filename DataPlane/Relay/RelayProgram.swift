@@ -53,7 +53,8 @@ struct RelayProgram {
             loop: main, address: configuration.httpAddress, metricsToken: configuration.metricsToken,
             context: context, isReady: { readiness.isReady && !context.isDraining })
         let reporter = LoadReporter(
-            loop: main, context: context, feed: feed, client: client, descriptorLimit: descriptorLimit)
+            loop: main, context: context, feed: feed, client: client, descriptorLimit: descriptorLimit,
+            loops: configuration.loops)
         let usage = UsageReporter(
             loop: main, context: context, client: client, interval: .seconds(configuration.usage_s))
         feed.start()

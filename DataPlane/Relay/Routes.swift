@@ -17,6 +17,8 @@ final class Routes: Sendable {
 
     func linkDown(tunnel: String) { table.withLock { $0.linkDown(tunnel: tunnel) } }
 
+    var standbyLinks: Int { table.withLock { $0.standbyLinks } }
+
     func fellAsleep(_ tunnel: String, generation: Int) {
         table.withLock { $0.fellAsleep(tunnel, generation: generation) }
     }

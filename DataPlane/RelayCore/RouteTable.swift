@@ -67,6 +67,9 @@ public struct RouteTable: Sendable {
 
     // MARK: links
 
+    /// Links here whose tunnels have another owner.
+    public var standbyLinks: Int { links.values.count { $0.ticket.role == .standby } }
+
     /// A new link, or an open one with a newer ticket.
     public mutating func linkUp(_ ticket: Ticket, now: Instant) {
         let since = links[ticket.tunnel]?.since ?? now

@@ -6,11 +6,17 @@ public struct LoadReport: Sendable, Hashable {
     public var relay: String
     public var region: String
     public var players: Int
-    /// Agents connected here.
+    /// Agents connected here, those that stand by included.
     public var links: Int
+    /// Those whose tunnels have another owner.
+    public var standbyLinks: Int
+    /// All sockets of players and agents.
+    public var connections: Int
     public var bytes_per_s: Int
     /// Processor time used of one core, in thousandths; above 1000 with several loops.
     public var cpu_permille: Int
+    /// What it could use at most: 1000 for each core.
+    public var cpuLimit_permille: Int
     public var freeDescriptors: Int
     /// How far this relay has applied assignments.
     public var epoch: Int
@@ -22,16 +28,20 @@ public struct LoadReport: Sendable, Hashable {
     public static let maxBytes = 4096
 
     public init(
-        relay: String, region: String, players: Int = 0, links: Int = 0, bytes_per_s: Int = 0,
-        cpu_permille: Int = 0, freeDescriptors: Int = 0, epoch: Int = 0, rev: Int = 0, digest: String = "",
+        relay: String, region: String, players: Int = 0, links: Int = 0, standbyLinks: Int = 0,
+        connections: Int = 0, bytes_per_s: Int = 0, cpu_permille: Int = 0, cpuLimit_permille: Int = 1000,
+        freeDescriptors: Int = 16_384, epoch: Int = 0, rev: Int = 0, digest: String = "",
         draining: Bool = false
     ) {
         self.relay = relay
         self.region = region
         self.players = players
         self.links = links
+        self.standbyLinks = standbyLinks
+        self.connections = connections
         self.bytes_per_s = bytes_per_s
         self.cpu_permille = cpu_permille
+        self.cpuLimit_permille = cpuLimit_permille
         self.freeDescriptors = freeDescriptors
         self.epoch = epoch
         self.rev = rev
@@ -44,15 +54,12 @@ public struct LoadReport: Sendable, Hashable {
     public static func ranking(region: String) -> String { "load:\(region)" }
     public static func heartbeat(relay: String) -> String { "heartbeat:\(relay)" }
 
-    /// One number to compare relays by: links are what placements add, players and bytes are what they bring. A
-    /// megabyte a second weighs as much as ten players.
-    public var score: Int { links * 4 + players + bytes_per_s / 100_000 + cpu_permille / 20 }
-
     public var json: JSON {
         [
             "relay": .string(relay), "region": .string(region), "players": .number(players),
-            "links": .number(links), "bytes_per_s": .number(bytes_per_s),
-            "cpu_permille": .number(cpu_permille),
+            "links": .number(links), "standby_links": .number(standbyLinks),
+            "connections": .number(connections), "bytes_per_s": .number(bytes_per_s),
+            "cpu_permille": .number(cpu_permille), "cpu_limit_permille": .number(cpuLimit_permille),
             "free_descriptors": .number(freeDescriptors), "epoch": .number(epoch), "rev": .number(rev),
             "digest": .string(digest), "draining": .bool(draining),
         ]
@@ -64,8 +71,11 @@ public struct LoadReport: Sendable, Hashable {
         region = try fields.text("region")
         players = try fields.integer("players")
         links = try fields.integer("links")
+        standbyLinks = try fields.optionalInteger("standby_links") ?? 0
+        connections = try fields.optionalInteger("connections") ?? 0
         bytes_per_s = try fields.integer("bytes_per_s")
         cpu_permille = try fields.integer("cpu_permille")
+        cpuLimit_permille = try fields.optionalInteger("cpu_limit_permille") ?? 1000
         freeDescriptors = try fields.integer("free_descriptors")
         epoch = try fields.integer("epoch")
         rev = try fields.integer("rev")

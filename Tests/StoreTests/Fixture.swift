@@ -48,7 +48,17 @@ struct Fixture {
     {
         try await store.place(
             tunnel: tunnel, account: account, agentKey: agentKey, session: session, excluding: excluding
-        ) { candidates in candidates.first { !excluding.contains($0) } ?? candidates.first }
+        ) { Self.decide($0) }
+    }
+
+    /// By the rules; loads that lie make r1 better than r2, and so on.
+    static func decide(_ question: PlacementQuestion) -> PlacementDecision {
+        var loads = RelayLoads()
+        for (number, relay) in question.relays.enumerated() {
+            loads.report(LoadReport(relay: relay.id, region: relay.region, links: number), now: .now())
+        }
+        var random = SystemRandomNumberGenerator()
+        return question.decision(by: loads, now: .now(), using: &random)
     }
 
     func head() async throws -> Int {

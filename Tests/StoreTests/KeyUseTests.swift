@@ -52,7 +52,7 @@ import Testing
                 actor: "test")
             _ = try await store.place(
                 tunnel: tunnel.id, account: fixture.account, agentKey: key, session: "ses-1", excluding: []
-            ) { $0.first }
+            ) { Fixture.decide($0) }
             tunnels.append(tunnel.id)
         }
         try await fixture.pool.transaction { [account = fixture.account] tx in

@@ -10,7 +10,7 @@ import Testing
     private static func request(_ number: UInt8) -> PlacementRequest {
         PlacementRequest(
             tunnel: TunnelID(entropy: [number]), account: AccountID(entropy: [1]),
-            agentKey: AgentKeyID(entropy: [1]), session: "s", excluding: [], choose: { $0.first })
+            agentKey: AgentKeyID(entropy: [1]), session: "s", excluding: [], decide: { _ in .noRelay })
     }
 
     /// The batches in which these requests are worked on when all of them come while two single ones, 254 and 255,

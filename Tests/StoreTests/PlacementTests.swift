@@ -16,6 +16,7 @@ import Wire
         let placement = try #require(try await fixture.place(tunnel.id, "s1"))
         #expect(placement.generation == 1)
         #expect(placement.relay == Fixture.relay("r1"))
+        #expect(placement.standby == Fixture.relay("r2"))
         #expect(placement.hostnames == [tunnel.hostname])
         let deltas = try await fixture.store.outbox("eu", after: before, as: fixture.lease())
         #expect(deltas.count == 1)
@@ -25,7 +26,7 @@ import Wire
             deltas[0].upserts == [
                 Assignment(
                     tunnel: tunnel.id.text, account: fixture.account.text, hostnames: [tunnel.hostname],
-                    owner: "r1",
+                    owner: "r1", standby: "r2",
                     generation: 1, session: "s1", state: .online)
             ])
         let shown = try #require(try await fixture.store.tunnel(tunnel.id, account: fixture.account))
@@ -109,7 +110,7 @@ import Wire
         let stranger = AccountID(entropy: [9])
         let placement = try await fixture.store.place(
             tunnel: tunnel.id, account: stranger, agentKey: fixture.agentKey, session: "s", excluding: []
-        ) { $0.first }
+        ) { Fixture.decide($0) }
         #expect(placement == nil)
         #expect(try await fixture.store.tunnel(tunnel.id, account: stranger) == nil)
         #expect(try await fixture.store.deleteTunnel(tunnel.id, account: stranger, actor: "x") == false)
@@ -249,7 +250,7 @@ import Wire
         let taken = try #require(
             try await fixture.store.place(
                 tunnel: tunnel.id, account: fixture.account, agentKey: other, session: "s2", excluding: []
-            ) { $0.first })
+            ) { Fixture.decide($0) })
         let before = try await fixture.head()
         #expect(
             try await fixture.store.revokeAgentKey(fixture.agentKey, account: fixture.account, actor: "test"))
