@@ -18,6 +18,8 @@ public struct RegionFollower: Sendable {
     }
 
     private var isPulling = false
+    /// What is under way may be held for as long as a poll lasts.
+    private var isPolling = false
     private var wantsPull = false
     /// What follows our revision did not help.
     private var needsWhole = false
@@ -54,7 +56,9 @@ public struct RegionFollower: Sendable {
     {
         // A leader that was deposed, or lags behind, may go on telling of the past.
         if case .beacon = message, outcome != .stale { lastBeacon = now }
-        return outcome == .gap ? pull() : []
+        guard outcome == .gap else { return [] }
+        // A control plane that stopped in the middle of a poll would keep us from what another one tells.
+        return isPolling ? pull() + [.loadSnapshot] : pull()
     }
 
     /// The control plane answered. `jitter` as in `pullFailed`.
@@ -66,6 +70,7 @@ public struct RegionFollower: Sendable {
             return []
         }
         isPulling = false
+        isPolling = false
         wholeIsAsked = false
         failures = 0
         retryAt = nil
@@ -77,6 +82,7 @@ public struct RegionFollower: Sendable {
     /// `jitter` from 0 to 1 spreads relays that lost the same control plane.
     public mutating func pullFailed(now: Instant, jitter: Double) {
         isPulling = false
+        isPolling = false
         wholeIsAsked = false
         wantsPull = true
         let ceiling = min(Self.maxBackoff.count, 250 << min(failures, 10))
@@ -95,6 +101,7 @@ public struct RegionFollower: Sendable {
         }
         guard let started, now.since(started) >= Self.beaconPatience, !hearsRedis(now: now) else { return [] }
         isPulling = true
+        isPolling = true
         return [.pull(wait_s: Self.longPoll_s)]
     }
 

@@ -56,6 +56,15 @@ struct RegionFollowerTests {
         #expect(following.follower.snapshotMissing() == [.pull(wait_s: 0)])
     }
 
+    /// The control plane that holds the poll may have stopped for good while another one tells by Redis.
+    @Test func aGapDuringALongPollIsLookedForInRedis() {
+        var following = Following.settled()
+        following.pass(2500)
+        #expect(following.tick() == [.pull(wait_s: 20)])
+        #expect(following.heard(Following.beacon, .gap) == [.loadSnapshot])
+        #expect(following.pulled(.current) == [.pull(wait_s: 0)])
+    }
+
     @Test func aGapInTheDeltasIsPulled() {
         var following = Following.settled()
         #expect(following.heard(Following.delta, .gap) == [.pull(wait_s: 0)])
