@@ -100,10 +100,10 @@ let package = Package(
         suite(
             "RelayTests",
             ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux", "Support"]),
-        suite("EndToEnd", ["Core", "Crypto", "IO", "CLinux", "Postgres", "Support"]),
+        suite("EndToEnd", ["Core", "Crypto", "IO", "CLinux", "Postgres", "Redis", "Support"]),
         suite("Tidy", []),
-        // Starts the private Postgres and Redis that the suites above talk to.
-        room("Support", "Tests/Support", ["Core", "Postgres", "CLinux"]),
+        // Starts the private Postgres and Redis that the suites above talk to, and harms connections.
+        room("Support", "Tests/Support", ["Core", "IO", "Postgres", "Redis", "CLinux"]),
     ],
     swiftLanguageModes: [.v6]
 )

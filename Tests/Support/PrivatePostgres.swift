@@ -45,19 +45,48 @@ public final class PrivatePostgres: Sendable {
                 "--locale=C", "--no-sync", "--no-instructions",
             ]
         try ChildProcess.run(initdb[0], Array(initdb.dropFirst()), log: folder + "/log")
+        let started = try Self.startOnFreePort(folder, runAs)
+        port = started.port
+        command = started.command
+        server = Mutex(started.server)
+    }
+
+    /// A server that follows `primary` until `promote`.
+    public init(following primary: PrivatePostgres) throws(SupportError) {
+        let binaries = try Self.binaries()
+        folder = try Files.temporaryFolder("pg")
+        let runAs = try Self.prepareUser(folder)
+        let copy =
+            runAs + [
+                binaries + "/pg_basebackup", "-D", folder + "/data", "-h", "127.0.0.1", "-p",
+                "\(primary.port)", "-U", "minecart", "-R", "-X", "stream", "--checkpoint=fast", "--no-sync",
+            ]
+        try ChildProcess.run(copy[0], Array(copy.dropFirst()), log: folder + "/log")
+        let started = try Self.startOnFreePort(folder, runAs)
+        port = started.port
+        command = started.command
+        server = Mutex(started.server)
+    }
+
+    /// Makes a follower a server of its own; returns when it takes writes.
+    public func promote() async throws {
+        try await Pool.runAlone(
+            "SELECT pg_promote()", url: url(database: "postgres"), timeout: .seconds(90))
+    }
+
+    private static func startOnFreePort(
+        _ folder: String, _ runAs: [String]
+    ) throws(SupportError) -> (port: Int, command: String, server: ChildProcess?) {
         var attempt = 1
         while true {
             let port = try Files.freePort()
-            let command = (runAs + [binaries + "/postgres"] + Self.options(folder, port)).joined(
+            let command = (runAs + [try binaries() + "/postgres"] + options(folder, port)).joined(
                 separator: " ")
             do throws(SupportError) {
-                server = Mutex(try Self.start(command, folder, port))
-                self.port = port
-                self.command = command
-                return
+                return (port, command, try start(command, folder, port))
             } catch {
                 // Somebody else took the port between our look and Postgres' bind.
-                guard attempt < Self.startAttempts, error.description.contains("could not bind") else {
+                guard attempt < startAttempts, error.description.contains("could not bind") else {
                     throw error
                 }
                 attempt += 1

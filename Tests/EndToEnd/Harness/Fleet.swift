@@ -1,6 +1,7 @@
 import CLinux
 import Core
 import Crypto
+import Redis
 import Support
 import Synchronization
 
@@ -14,11 +15,15 @@ final class Fleet: Sendable {
         let databasePassword = Fleet.password()
         let controlRedisPassword = Fleet.password()
         let relayRedisPassword = Fleet.password()
+        let stripeWebhookSecret = "whsec_" + Fleet.password()
     }
 
     let folder: String
     let secrets = Secrets()
     let redis: PrivateRedis
+    /// What relays listen at where it is not the control planes' own Redis, and what carries over to it.
+    let relayRedis: PrivateRedis?
+    let bridge: LossyBridge?
     let controlPort: Int
     let databaseURL: String
     /// What proofs of own domains are looked up at.
@@ -45,15 +50,18 @@ final class Fleet: Sendable {
         /// Where players and agents come in.
         let port: Int
         let httpPort: Int
+        /// What it was told beyond the usual.
+        let environment: [String: String]
         let part: Part
     }
 
     static let baseDomain = "play.test"
 
-    /// Without `postgres` the database is one on the server that all tests share.
+    /// Without `postgres` the database is one on the server that all tests share. With `splitsRedis` the relays of
+    /// "eu" have a Redis of their own behind `bridge`. `databasePort` leads to `postgres`.
     init(
         relays: [String] = ["eu"], postgres: PrivatePostgres? = nil, nameServer: PrivateNameServer? = nil,
-        keysInDatabase: Bool = false
+        keysInDatabase: Bool = false, splitsRedis: Bool = false, databasePort: Int? = nil
     ) async throws {
         self.nameServer = nameServer
         self.keysInDatabase = keysInDatabase
@@ -64,8 +72,21 @@ final class Fleet: Sendable {
             if let postgres { try await postgres.createDatabase() } else {
                 try await PrivatePostgres.createDatabase()
             }
-        databaseURL = plainURL.replacing("minecart@", with: "minecart:\(secrets.databasePassword)@")
+        var databaseURL = plainURL.replacing("minecart@", with: "minecart:\(secrets.databasePassword)@")
+        if let postgres, let databasePort {
+            databaseURL = databaseURL.replacing(":\(postgres.port)/", with: ":\(databasePort)/")
+        }
+        self.databaseURL = databaseURL
         redis = try Self.redis(secrets, folder)
+        relayRedis = splitsRedis ? try Self.redis(secrets, folder) : nil
+        bridge = try relayRedis.map { [redis, secrets] relayRedis in
+            func url(_ redis: PrivateRedis) -> RedisURL {
+                RedisURL(
+                    host: "127.0.0.1", port: redis.port, user: "control",
+                    password: secrets.controlRedisPassword)
+            }
+            return try LossyBridge(from: url(redis), to: url(relayRedis), region: "eu")
+        }
         controlPort = try Files.freePort()
         state = Mutex(State())
         // Applied already where the database is a copy of the tests' template; saying so again must be harmless.
@@ -80,6 +101,7 @@ final class Fleet: Sendable {
     deinit {
         for part in parts { part.kill() }
         redis.end()
+        relayRedis?.end()
         folderKeeper.end()
     }
 
@@ -104,15 +126,18 @@ final class Fleet: Sendable {
 
     // MARK: the control plane
 
-    private var controlEnvironment: [String: String] {
+    private var controlEnvironment: [String: String] { controlEnvironment(port: controlPort) }
+
+    private func controlEnvironment(port: Int) -> [String: String] {
         var environment = [
             "DATABASE_URL": databaseURL,
             "REDIS_URL": "redis://control:\(secrets.controlRedisPassword)@127.0.0.1:\(redis.port)",
-            "HTTP_HOST": "127.0.0.1", "PORT": "\(controlPort)", "CONTROL_URL": controlURL,
+            "HTTP_HOST": "127.0.0.1", "PORT": "\(port)", "CONTROL_URL": controlURL,
             "BASE_DOMAIN": Self.baseDomain,
             "OPERATOR_KEY": secrets.operatorKey, "MIGRATIONS_DIR": Files.root + "/migrations",
             "MAIL_LOG": folder + "/mail.log", "LOG_LEVEL": "debug",
             "DNS_SERVERS": nameServer?.address ?? "127.0.0.1:9",
+            "STRIPE_WEBHOOK_SECRET": secrets.stripeWebhookSecret,
         ]
         if keysInDatabase {
             environment["SIGNING_KEYS_SECRET"] = secrets.signingKeysSecret
@@ -147,6 +172,25 @@ final class Fleet: Sendable {
                 throw Trouble("/readyz says no")
             }
         }
+    }
+
+    /// A control plane beside the first one: which port it has, and the process.
+    func addControl() throws -> (port: Int, part: Part) {
+        let port = try Files.freePort()
+        let number = state.withLock { state in
+            state.controls += 1
+            return state.controls
+        }
+        let part = try Part(
+            "control-\(number)", program: "minecart-control", ["serve"],
+            environment: controlEnvironment(port: port), folder: folder)
+        state.withLock { $0.parts.append(part) }
+        try eventuallyWorks("another control plane is ready") {
+            guard try WebAnswer.ask(port: port, "GET", "/readyz", within: .seconds(5)).status == 200 else {
+                throw Trouble("/readyz says no")
+            }
+        }
+        return (port, part)
     }
 
     /// Ends it as a deploy does, and waits until it has ended.
@@ -189,8 +233,9 @@ final class Fleet: Sendable {
         return relay
     }
 
+    /// `environment` goes before the usual.
     @discardableResult
-    func addRelay(_ region: String) throws -> Relay {
+    func addRelay(_ region: String, environment: [String: String] = [:]) throws -> Relay {
         let number = relays.count + 1
         let key = try call(
             "POST", "/v1/ops/relay-keys", key: secrets.operatorKey, ["region": .string(region)], expect: 201)
@@ -198,7 +243,8 @@ final class Fleet: Sendable {
         let id = "rly_" + Self.password().prefix(22)
         let stateFolder = "\(folder)/relay-\(number)"
         guard mkdir(stateFolder, 0o700) == 0 else { throw Trouble("mkdir \(stateFolder) failed") }
-        let relay = try startRelay("relay-\(number)", id: id, region, key: key, stateFolder, port: 0)
+        let relay = try startRelay(
+            "relay-\(number)", id: id, region, key: key, stateFolder, port: 0, environment)
         state.withLock { $0.relays.append(relay) }
         try waitUntilReady(relay)
         return relay
@@ -209,7 +255,7 @@ final class Fleet: Sendable {
         relay.part.kill()
         let again = try startRelay(
             relay.part.name + "-again", id: relay.id, relay.region, key: relay.key, relay.stateFolder,
-            port: relay.port)
+            port: relay.port, relay.environment)
         state.withLock { state in
             state.parts.append(relay.part)
             state.relays = state.relays.map { $0.id == relay.id ? again : $0 }
@@ -219,17 +265,19 @@ final class Fleet: Sendable {
     }
 
     private func startRelay(
-        _ name: String, id: String, _ region: String, key: String, _ stateFolder: String, port: Int
+        _ name: String, id: String, _ region: String, key: String, _ stateFolder: String, port: Int,
+        _ environment: [String: String]
     ) throws -> Relay {
         let part = try Part(
             name, program: "minecart-relay", [],
-            environment: [
+            environment: environment.merging([
                 "RELAY_ID": id, "RELAY_KEY": key, "REGION": region, "RELAY_LISTEN": "127.0.0.1:\(port)",
                 "HTTP_HOST": "127.0.0.1", "PORT": "0", "CONTROL_URL": controlURL,
-                "REDIS_URL": "redis://relay:\(secrets.relayRedisPassword)@127.0.0.1:\(redis.port)",
+                "REDIS_URL":
+                    "redis://relay:\(secrets.relayRedisPassword)@127.0.0.1:\((relayRedis ?? redis).port)",
                 "BASE_DOMAIN": Self.baseDomain, "STATE_DIR": stateFolder, "LOG_LEVEL": "debug",
                 "RELAY_USAGE_S": "1",
-            ], folder: folder)
+            ]) { given, _ in given }, folder: folder)
         func logged(_ mark: String) throws -> Int {
             guard let port = Endpoint(try part.logged(mark))?.port else {
                 throw Trouble("\(mark) has no port")
@@ -238,7 +286,40 @@ final class Fleet: Sendable {
         }
         return Relay(
             id: id, region: region, key: key, stateFolder: stateFolder, port: try logged(" listen="),
-            httpPort: try logged(" http="), part: part)
+            httpPort: try logged(" http="), environment: environment, part: part)
+    }
+
+    /// What stands between a relay and everybody else, so that it can be cut off.
+    struct Wires: Sendable {
+        let control: FaultyProxy
+        let redis: FaultyProxy
+        /// Where agents and other relays come in; players of a test may still use the relay's own port.
+        let entry: FaultyProxy
+
+        func cutOff() {
+            control.silence()
+            redis.silence()
+        }
+
+        func heal() {
+            control.heal()
+            redis.heal()
+        }
+    }
+
+    func addRelayBehindWires(_ region: String) throws -> (relay: Relay, wires: Wires) {
+        let port = try Files.freePort()
+        let wires = Wires(
+            control: try FaultyProxy(to: controlPort), redis: try FaultyProxy(to: (relayRedis ?? redis).port),
+            entry: try FaultyProxy(to: port))
+        let relay = try addRelay(
+            region,
+            environment: [
+                "RELAY_LISTEN": "127.0.0.1:\(port)", "RELAY_PUBLIC_ENDPOINT": wires.entry.address,
+                "CONTROL_URL": "http://\(wires.control.address)",
+                "REDIS_URL": "redis://relay:\(secrets.relayRedisPassword)@\(wires.redis.address)",
+            ])
+        return (relay, wires)
     }
 
     private func waitUntilReady(_ relay: Relay) throws {
@@ -272,13 +353,22 @@ final class Fleet: Sendable {
 
     /// Runs a command as the control plane's user and gives back the raw answer's first line.
     @discardableResult
-    func askRedis(_ command: String) throws -> String {
+    func askRedis(_ command: String) throws -> String { try redisAnswer(command)[0] }
+
+    /// What the key holds: text of one line.
+    func redisText(_ key: String) throws -> String {
+        let lines = try redisAnswer("GET \(key)")
+        guard lines.count >= 2, lines[0].hasPrefix("$") else { throw Trouble("\(key) is not in Redis") }
+        return lines[1]
+    }
+
+    private func redisAnswer(_ command: String) throws -> [String] {
         let connection = try Connection(to: redis.port)
         try connection.send(
             Array("AUTH control \(secrets.controlRedisPassword)\r\n\(command)\r\nQUIT\r\n".utf8))
         let lines = String(decoding: try connection.receiveToEnd(), as: UTF8.self).split(separator: "\r\n")
         guard lines.count >= 2, lines[0] == "+OK" else { throw Trouble("Redis answered \(lines)") }
-        return String(lines[1])
+        return lines.dropFirst().map(String.init)
     }
 
     // MARK: accounts

@@ -124,7 +124,7 @@ final class HomeServer: Sendable {
         }
     }
 
-    fileprivate static func boundSocket() throws -> Int32 {
+    static func boundSocket() throws -> Int32 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(O_CLOEXEC), 0)
         guard descriptor >= 0, let address = SocketAddress(octets: [127, 0, 0, 1], port: 0) else {
             throw SystemError.last("socket")

@@ -111,6 +111,23 @@ final class Part: Sendable {
         Self.text(of: "/proc/\(pid)/cmdline") + "\n" + Self.text(of: "/proc/\(pid)/environ")
     }
 
+    /// Descriptors that it holds open now.
+    var descriptorCount: Int {
+        guard let folder = opendir("/proc/\(pid)/fd") else { return 0 }
+        defer { closedir(folder) }
+        var count = 0
+        while readdir(folder) != nil { count += 1 }
+        // "." and ".."
+        return max(0, count - 2)
+    }
+
+    /// Memory that it really uses now.
+    var resident_KiB: Int {
+        let line = Self.text(of: "/proc/\(pid)/status").split(separator: "\n")
+            .first { $0.hasPrefix("VmRSS:") }
+        return line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+    }
+
     private static func isProgram(_ pid: pid_t, _ path: String) -> Bool {
         var target = [CChar](repeating: 0, count: 4096)
         let count = readlink("/proc/\(pid)/exe", &target, target.count)

@@ -18,10 +18,12 @@ import Testing
 @Suite(.serialized, .ownThreads) struct Broken {
     func withFleet(
         relays: [String] = ["eu"], postgres: PrivatePostgres? = nil, nameServer: PrivateNameServer? = nil,
-        keysInDatabase: Bool = false, _ body: (Fleet) async throws -> Void
+        keysInDatabase: Bool = false, splitsRedis: Bool = false, databasePort: Int? = nil,
+        _ body: (Fleet) async throws -> Void
     ) async throws {
         let fleet = try await Fleet(
-            relays: relays, postgres: postgres, nameServer: nameServer, keysInDatabase: keysInDatabase)
+            relays: relays, postgres: postgres, nameServer: nameServer, keysInDatabase: keysInDatabase,
+            splitsRedis: splitsRedis, databasePort: databasePort)
         try await telling(fleet, body)
     }
 }

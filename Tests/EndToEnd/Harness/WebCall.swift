@@ -12,12 +12,13 @@ struct WebAnswer {
 
     static func ask(
         port: Int, _ method: String, _ path: String, key: String? = nil, _ json: JSON? = nil,
-        within limit: Milliseconds = patience
+        headers: [String: String] = [:], within limit: Milliseconds = patience
     ) throws -> WebAnswer {
         let connection = try Connection(to: port)
         let body = json?.bytes ?? []
         var head = "\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nConnection: close\r\n"
         if let key { head += "Authorization: Bearer \(key)\r\n" }
+        for (name, value) in headers { head += "\(name): \(value)\r\n" }
         if json != nil { head += "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n" }
         try connection.send(Array((head + "\r\n").utf8) + body)
         return try WebAnswer(connection.receiveToEnd(maxBytes: 16 << 20, within: limit))
