@@ -20,17 +20,19 @@ CREATE TABLE plans (
     throttled_bytes_per_s bigint DEFAULT 125000 CHECK (throttled_bytes_per_s > 0),
     -- The event name of the Stripe meter that bills what goes beyond bytes_per_month; NULL when that is not sold.
     stripe_meter text,
-    stripe_meter_price text
+    stripe_meter_price text,
+    -- Tunnels go when no agent had them for so many days; NULL is never. Owners hear of it 14 days before.
+    unused_after_days integer CHECK (unused_after_days >= 15)
 );
 
 INSERT INTO plans (
     id, name, position, max_tunnels, max_players, bytes_per_s, bytes_per_month, idle_timeout_s, chosen_names,
-    own_domains, priority, max_members)
+    own_domains, priority, max_members, unused_after_days)
 VALUES
-    ('free', 'Free', 1, 1, 10, 2500000, 50000000000, 1800, false, false, false, 1),
-    ('plus', 'Plus', 2, 5, 60, 12500000, 1000000000000, NULL, true, true, true, 1),
-    ('team', 'Team', 3, 25, 250, 62500000, 5000000000000, NULL, true, true, true, NULL),
-    ('unlimited', 'Unlimited', 4, NULL, NULL, NULL, NULL, NULL, true, true, true, NULL);
+    ('free', 'Free', 1, 1, 10, 2500000, 50000000000, 1800, false, false, false, 1, 90),
+    ('plus', 'Plus', 2, 5, 60, 12500000, 1000000000000, NULL, true, true, true, 1, NULL),
+    ('team', 'Team', 3, 25, 250, 62500000, 5000000000000, NULL, true, true, true, NULL, NULL),
+    ('unlimited', 'Unlimited', 4, NULL, NULL, NULL, NULL, NULL, true, true, true, NULL, NULL);
 
 -- Who pays.
 CREATE TABLE accounts (
@@ -224,7 +226,9 @@ CREATE TABLE relays (
     state text NOT NULL CHECK (state IN ('active', 'draining', 'lost', 'removed')),
     shared_entry boolean NOT NULL,
     registered_at timestamptz NOT NULL DEFAULT now(),
-    last_seen_at timestamptz NOT NULL DEFAULT now()
+    last_seen_at timestamptz NOT NULL DEFAULT now(),
+    -- Since when it is in this state.
+    state_since timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX relays_region ON relays (region_id);
 
@@ -239,6 +243,10 @@ CREATE TABLE tunnels (
     -- surplus: the account's limits allow fewer tunnels; it comes back by itself. operator: somebody decided so.
     suspended_reason text CHECK (suspended_reason IN ('surplus', 'operator')),
     created_at timestamptz NOT NULL DEFAULT now(),
+    -- When an agent had a link for it, to the day.
+    last_linked_at timestamptz,
+    -- When owners were told that it goes; counts until it is used again.
+    expiry_told_at timestamptz,
     CONSTRAINT tunnels_label_key UNIQUE (region_id, label),
     CONSTRAINT tunnels_suspended_check CHECK ((state = 'suspended') = (suspended_reason IS NOT NULL))
 );
@@ -263,9 +271,17 @@ CREATE TABLE placements (
     standby_relay_id text REFERENCES relays,
     previous_relay_id text REFERENCES relays,
     awaited_since timestamptz DEFAULT now(),
-    linked_at timestamptz
+    linked_at timestamptz,
+    -- The first generation of the present session: what relays report of links since then is about its agent.
+    first_generation bigint NOT NULL DEFAULT 1,
+    -- As linked_at, of the standby's link.
+    standby_linked_at timestamptz
 );
 CREATE INDEX placements_owner ON placements (owner_relay_id);
+CREATE INDEX placements_standby ON placements (standby_relay_id) WHERE standby_relay_id IS NOT NULL;
+-- Agents that have a link but no second relay.
+CREATE INDEX placements_alone ON placements (region_id)
+    WHERE standby_relay_id IS NULL AND linked_at IS NOT NULL;
 CREATE INDEX placements_waiting ON placements (region_id, awaited_since) WHERE linked_at IS NULL;
 CREATE INDEX placements_agent_key ON placements (agent_key_id);
 

@@ -278,7 +278,7 @@ enum PathSchemas {
         "tunnels": .id(TunnelID.self), "agent-keys": .id(AgentKeyID.self), "accounts": .id(AccountID.self),
         "plans": Schemas.plan, "api-keys": .id(APIKeyID.self),
         "operator-keys": .id(OperatorKeyID.self), "signing-keys": Schemas.keyID,
-        "domains": .id(DomainID.self),
+        "domains": .id(DomainID.self), "relays": Schemas.word,
         "members": .id(UserID.self), "invitations": .id(InvitationID.self),
         "sessions": .id(SignInID.self),
         "stripe-events": .text("evt_1", 1...255, pattern: "^[0-9A-Za-z_]+$"),

@@ -36,6 +36,13 @@ enum OperatorRoutes {
             try await relays(api, call)
         },
         Route(
+            "POST", "/v1/ops/relays/{id}/drain", .operators(.operator), gives: .ok(Schemas.relay),
+            problems: [409: ["relay-lost"]],
+            "Empties a relay: its tunnels move to others, players stay until they leave, then it ends."
+        ) { api, call in
+            try await drain(api, call)
+        },
+        Route(
             "GET", "/v1/ops/tunnels", .operators(.readOnly),
             query: Schemas.page(["hostname": Schemas.hostname]),
             gives: .list(of: Schemas.operatorTunnel), "Lists all tunnels with their places."
@@ -88,9 +95,16 @@ enum OperatorRoutes {
         let relays = try await api.store.allRelays()
         let loads = api.loads.current
         let now = Instant.now()
-        return .list(
-            relays.map { $0.json(load: loads[$0.info.id], heard: loads.heard($0.info.id), now: now) },
-            nextCursor: nil)
+        return .list(relays.map { $0.json(loads, now: now) }, nextCursor: nil)
+    }
+
+    private static func drain(_ api: API, _ call: Call) async throws -> Reply {
+        try call.refuseInput()
+        guard let relay = try await api.store.drainRelay(call.parameters["id"] ?? "", actor: call.actor)
+        else {
+            throw Problem.notFound
+        }
+        return .json(200, relay.json(api.loads.current, now: .now()))
     }
 
     private static func tunnels(_ api: API, _ call: Call) async throws -> Reply {

@@ -73,6 +73,9 @@ enum PlanRoutes {
                 .about("The event name of the meter that bills what goes beyond bytes_per_month."),
             "stripe_meter_price": Schema.text("price_1DEF", 1...255, pattern: "^[!-~]+$").orNull
                 .about("The price of that: the second item of a subscription."),
+            "unused_after_days": number(Range.unusedAfterDays, 90)
+                .about(
+                    "Tunnels that no agent had for so many days are deleted, after a mail; null is never."),
         ])
 
     /// What a number may be. Large enough for any machine, small enough for every column and for JSON.
@@ -84,6 +87,8 @@ enum PlanRoutes {
         static let idle_timeout_s: ClosedRange<Int64> = 1...31_536_000
         static let members: ClosedRange<Int64> = 1...1_000_000
         static let position: ClosedRange<Int64> = 0...1_000_000
+        /// The mail goes out 14 days before.
+        static let unusedAfterDays: ClosedRange<Int64> = 15...3650
     }
 
     /// null is no limit.
@@ -111,6 +116,7 @@ enum PlanRoutes {
         let ownDomains = fields.optionalBool("own_domains")
         let priority = fields.optionalBool("priority")
         let throttled = fields.override("throttled_bytes_per_s", in: Range.bytes_per_s)
+        let unusedAfterDays = fields.override("unused_after_days", in: Range.unusedAfterDays)
         let losesPrice = fields.isNull("stripe_price")
         let price = fields.optionalText("stripe_price", length: 1...255)
         if let price, !isPlain(price) {
@@ -133,6 +139,7 @@ enum PlanRoutes {
             view.plan.throttled_bytes_per_s = throttled.over(view.plan.throttled_bytes_per_s)
             view.bytes_per_month = numbers.bytes_per_month.over(view.bytes_per_month)
             view.maxMembers = members.over(view.maxMembers)
+            view.unusedAfterDays = unusedAfterDays.over(view.unusedAfterDays)
             view.name = name ?? view.name
             view.position = position.map { Int($0) } ?? view.position
             view.plan.chosenNames = chosenNames ?? view.plan.chosenNames

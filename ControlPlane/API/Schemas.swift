@@ -83,7 +83,7 @@ enum Schemas {
             "max_tunnels": limit(1), "players": limit(10), "bytes_per_s": limit(2_500_000),
             "bytes_per_month": limit(50_000_000_000), "idle_timeout_s": limit(1800),
             "chosen_names": .bool(false), "own_domains": .bool(false), "priority": .bool(false),
-            "members": limit(1),
+            "members": limit(1), "unused_after_days": limit(90),
         ]),
         "usage": .object([
             "tunnels": .count(1), "suspended_tunnels": .count(0), "members": .count(1),
@@ -340,13 +340,23 @@ enum Schemas {
 
     static let relay = Schema.object([
         "id": word, "region": region, "endpoint": address, "mesh_address": address.orNull,
-        "fingerprint": fingerprint, "shared_entry": .bool(false), "state": .text("active", 1...32),
-        "last_seen_at": .time,
+        "fingerprint": fingerprint, "shared_entry": .bool(false),
+        "state": Schema.text("active", 1...32).about(
+            "draining also when only the relay itself says so: it was told to stop."),
+        "state_since": .time, "registered_at": .time, "last_seen_at": .time,
+        "placements": .object([
+            "owner": Schema.count(120).about("Tunnels whose owner it is."),
+            "owner_linked": Schema.count(80).about("Those of them whose agent has a link here."),
+            "standby": .count(115), "standby_linked": .count(78),
+        ]),
         "load": Schema.object([
             "score": anyInteger, "players": anyInteger, "links": anyInteger, "bytes_per_s": anyInteger,
             "cpu_permille": anyInteger, "free_descriptors": anyInteger, "epoch": anyInteger,
-            "rev": anyInteger, "digest": .text("", 0...256), "age_ms": Schema.count(400).orNull,
-        ]).orNull,
+            "rev": Schema.count(1).about("The revision that it has applied."),
+            "behind": Schema.count(0).about("How many revisions its region is ahead of it."),
+            "digest": .text("", 0...256), "draining": .bool(false), "age_ms": Schema.count(400).orNull,
+            "fresh": Schema.bool(true).about("Whether it was heard of within the last seconds."),
+        ]).orNull.about("What it last said of itself; null when this control plane never heard of it."),
     ]).named("Relay")
 
     static let planDetails = Schema.object([
@@ -357,6 +367,7 @@ enum Schemas {
         "stripe_price": .text("price_1ABC", 1...255).orNull,
         "stripe_meter": .text("minecart_bytes", 1...100).orNull,
         "stripe_meter_price": .text("price_1DEF", 1...255).orNull, "throttled_bytes_per_s": limit(125_000),
+        "unused_after_days": limit(90),
     ]).named("Plan")
 
     /// RFC 7638: the SHA-256 of the public key.

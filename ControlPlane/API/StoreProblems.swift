@@ -24,6 +24,7 @@ extension Problem {
         case .regionFull:
             self = Problem(503, "region-full", Self.sentence(error.description))
             headers = [("Retry-After", String(Int.random(in: 30...60)))]
+        case .relayLost: self = .conflict("relay-lost", Self.sentence(error.description))
         case .membership(let refusal): self = Self.membership(refusal)
         case .passwordNeeded: self = .invalid([.init("/password", "is required: \(error)")])
         case .emailTaken: self = .conflict("email-taken", Self.sentence(error.description))

@@ -72,6 +72,7 @@ extension AccountView {
                 "idle_timeout_s": .limit(effective.limits.idle_timeout_s),
                 "chosen_names": .bool(effective.chosenNames), "own_domains": .bool(terms.plan.ownDomains),
                 "priority": .bool(terms.plan.priority), "members": .limit(terms.plan.maxMembers),
+                "unused_after_days": .limit(terms.plan.unusedAfterDays),
             ],
             "usage": [
                 "tunnels": .integer(Int64(tunnels)), "suspended_tunnels": .integer(Int64(suspendedTunnels)),
@@ -89,27 +90,34 @@ extension JSON {
 
 extension RelayView {
     /// With what the relay last said of itself, and how long ago.
-    func json(load: LoadReport?, heard: Instant?, now: Instant) -> JSON {
-        var object: JSONObject = [
+    func json(_ loads: RelayLoads, now: Instant) -> JSON {
+        let load = loads[info.id]
+        return [
             "id": .string(info.id), "region": .string(info.region), "endpoint": .string(info.endpoint),
             "mesh_address": info.meshAddress.map { .string($0) } ?? .null,
             "fingerprint": .string(info.fingerprint), "shared_entry": .bool(info.sharedEntry),
             "state": .string(
                 load?.draining == true && info.state == .active ? "draining" : info.state.rawValue),
+            "state_since": .string(stateSince.rfc3339), "registered_at": .string(registered.rfc3339),
             "last_seen_at": .string(lastSeen.rfc3339),
+            "placements": [
+                "owner": .integer(Int64(owned)), "owner_linked": .integer(Int64(ownedLinked)),
+                "standby": .integer(Int64(standby)), "standby_linked": .integer(Int64(standbyLinked)),
+            ],
+            "load": load.map { json($0, loads, now) } ?? .null,
         ]
-        object["load"] = load.map { Self.json($0, heard, now) } ?? .null
-        return .object(object)
     }
 
-    private static func json(_ load: LoadReport, _ heard: Instant?, _ now: Instant) -> JSON {
+    private func json(_ load: LoadReport, _ loads: RelayLoads, _ now: Instant) -> JSON {
         [
             "score": .integer(Int64(load.score)), "players": .integer(Int64(load.players)),
             "links": .integer(Int64(load.links)), "bytes_per_s": .integer(Int64(load.bytes_per_s)),
             "cpu_permille": .integer(Int64(load.cpu_permille)),
             "free_descriptors": .integer(Int64(load.freeDescriptors)), "epoch": .integer(Int64(load.epoch)),
-            "rev": .integer(Int64(load.rev)), "digest": .string(load.digest),
-            "age_ms": heard.map { .integer(Int64(now.since($0).count)) } ?? .null,
+            "rev": .integer(Int64(load.rev)), "behind": .integer(Int64(max(0, regionRev - load.rev))),
+            "digest": .string(load.digest), "draining": .bool(load.draining),
+            "age_ms": loads.heard(info.id).map { .integer(Int64(now.since($0).count)) } ?? .null,
+            "fresh": .bool(loads.isFresh(info.id, now: now)),
         ]
     }
 }

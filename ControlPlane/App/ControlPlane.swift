@@ -75,6 +75,12 @@ enum ControlPlane {
         let reaper = RelayReaper(store: store, board: board, leadership: leadership)
         let housekeeping = Housekeeping(store: store, leadership: leadership)
         let domains = DomainChecks(store: store, checker: checker, leadership: leadership)
+        let expiry = TunnelExpiry(store: store, leadership: leadership, metrics: metrics)
+        let rankings = LoadReader(store: store, redis: counting, board: board, leadership: leadership)
+        let keeper = PlacementKeeper(
+            store: store, board: board, leadership: leadership, watch: watch, metrics: metrics)
+        let rebalancer = Rebalancer(store: store, board: board, leadership: leadership, metrics: metrics)
+        let counts = FleetMetrics(store: store, metrics: metrics)
         let quotas = QuotaKeeper(store: store, leadership: leadership)
         let mails = MailSender(
             store: store, delivery: configuration.mail, http: outgoing, metrics: metrics)
@@ -95,6 +101,11 @@ enum ControlPlane {
                 group.addTask { await reaper.run() }
                 group.addTask { await housekeeping.run() }
                 group.addTask { await quotas.run() }
+                group.addTask { await expiry.run() }
+                group.addTask { await rankings.run() }
+                group.addTask { await keeper.run() }
+                group.addTask { await rebalancer.run() }
+                group.addTask { await counts.run() }
                 group.addTask { await mails.run() }
                 group.addTask { await keys.run() }
                 group.addTask { await domains.run() }

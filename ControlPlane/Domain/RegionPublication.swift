@@ -25,6 +25,9 @@ public struct RegionPublication: Sendable {
 
     public var rev: Int { state.rev }
 
+    /// Whether the snapshot that was put into Redis is the present one.
+    public var isTold: Bool { !snapshotIsStale }
+
     /// Takes the next revisions; the messages to publish, in order. nil when they do not follow: begin again from
     /// the database.
     public mutating func advance(_ deltas: [RegionDelta]) -> [AssignmentMessage]? {

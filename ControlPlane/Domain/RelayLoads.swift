@@ -88,6 +88,9 @@ public struct RelayLoads: Sendable {
         return now.since(lastHeard) <= Self.fresh
     }
 
+    /// All that were ever heard of.
+    public var relays: [String] { entries.keys.sorted() }
+
     /// Relays heard of since `instant`.
     public func heardSince(_ instant: Instant) -> [String] {
         entries.filter { $0.value.heard >= instant }.map(\.key).sorted()

@@ -23,11 +23,14 @@ public actor Publisher {
     private var regions: [String] = []
     private var regionsRead: Instant?
     private var changesRead = -1
+    private var projectionsRead: [String: Instant] = [:]
     private var outboxRead = Instant(nanoseconds: 0)
 
     /// At most this long after a change that no notification told of.
     private static let pause = Milliseconds(250)
     private static let outboxInterval = Milliseconds.seconds(1)
+    /// How often it is looked whether Redis still has what was put there.
+    private static let projectionInterval = Milliseconds.seconds(5)
     private static let regionsInterval = Milliseconds.seconds(2)
 
     public init(
@@ -108,12 +111,27 @@ public actor Publisher {
         // While Redis is away nothing is lost by not trying: relays hold polls, and all is owed when it returns.
         if leadership.redisIsReady {
             for message in messages { await publish(message, region, ring) }
+            if await isGone(region, publication) { publication.redisReturned() }
             for owed in publication.owed(.now()) {
                 await tell(owed, region, ring)
                 publication.told(owed, .now())
             }
         }
         publications[region] = publication
+    }
+
+    /// Whether Redis, which was there all the time, lost the snapshot or got an older one back from a backup.
+    private func isGone(_ region: String, _ publication: RegionPublication) async -> Bool {
+        guard publication.isTold,
+            projectionsRead[region].map({ Instant.now().since($0) >= Self.projectionInterval }) ?? true
+        else { return false }
+        projectionsRead[region] = .now()
+        do throws(RedisError) {
+            guard let order = try await projection.snapshotOrder(region) else { return true }
+            return (order.epoch, order.rev) < (epoch, publication.rev)
+        } catch {
+            return false
+        }
     }
 
     private func publish(_ message: AssignmentMessage, _ region: String, _ ring: KeyRing) async {

@@ -40,6 +40,16 @@ struct RedisProjection: Sendable {
         return reply.integerValue == 1
     }
 
+    /// Which snapshot is there; nil when none is.
+    func snapshotOrder(_ region: String) async throws(RedisError) -> (epoch: Int, rev: Int)? {
+        let key = Self.snapshotKey(region)
+        guard try await redis.command("EXISTS", key).integerValue == 1,
+            let parts = try await redis.command("GET", key + ":order").text?.split(separator: " "),
+            parts.count == 2, let epoch = Int(parts[0]), let rev = Int(parts[1])
+        else { return nil }
+        return (epoch, rev)
+    }
+
     func publish(_ region: String, signed: String) async throws(RedisError) {
         _ = try await redis.command("PUBLISH", Self.channel(region), signed)
     }

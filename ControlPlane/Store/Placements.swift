@@ -195,7 +195,15 @@ extension Transaction {
                         || array_remove(placements.past_keys, placements.agent_key_id))[1:16] END,
                 agent_key_id = excluded.agent_key_id, owner_relay_id = excluded.owner_relay_id,
                 standby_relay_id = excluded.standby_relay_id, previous_relay_id = excluded.previous_relay_id,
-                awaited_since = now(), linked_at = NULL
+                first_generation = CASE WHEN placements.session = excluded.session
+                    THEN placements.first_generation ELSE placements.generation + 1 END,
+                awaited_since = now(),
+                linked_at = CASE WHEN placements.session = excluded.session THEN
+                    CASE excluded.owner_relay_id WHEN placements.owner_relay_id THEN placements.linked_at
+                        WHEN placements.standby_relay_id THEN placements.standby_linked_at END END,
+                standby_linked_at = CASE WHEN placements.session = excluded.session THEN
+                    CASE excluded.standby_relay_id WHEN placements.owner_relay_id THEN placements.linked_at
+                        WHEN placements.standby_relay_id THEN placements.standby_linked_at END END
             RETURNING tunnel_id, generation
             """, region, TextArray(indexes.map { requests[$0].tunnel }),
             TextArray(indexes.map { requests[$0].session }), TextArray(indexes.map { requests[$0].agentKey }),

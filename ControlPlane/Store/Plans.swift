@@ -24,6 +24,8 @@ public struct PlanView: Sendable, Hashable {
     public var stripeMeter: String?
     /// The Stripe price of what the meter counts, sold together with `stripePrice`.
     public var stripeMeterPrice: String?
+    /// After so many days without an agent a tunnel is deleted; nil is never.
+    public var unusedAfterDays: Int?
     /// What an account has instead of its rate once its volume is used up or its bill is late; nil is its usual rate.
     public var throttled_bytes_per_s: Int? { plan.throttled_bytes_per_s }
 
@@ -41,6 +43,7 @@ public struct PlanView: Sendable, Hashable {
         stripePrice = try row["stripe_price"]
         stripeMeter = try row["stripe_meter"]
         stripeMeterPrice = try row["stripe_meter_price"]
+        unusedAfterDays = try row["unused_after_days"]
     }
 
     /// As it looks in answers and in the audit log; null is no limit.
@@ -55,6 +58,7 @@ public struct PlanView: Sendable, Hashable {
             "stripe_meter": stripeMeter.map { .string($0) } ?? .null,
             "stripe_meter_price": stripeMeterPrice.map { .string($0) } ?? .null,
             "throttled_bytes_per_s": .limit(throttled_bytes_per_s),
+            "unused_after_days": .limit(unusedAfterDays),
         ]
     }
 }
@@ -66,7 +70,7 @@ extension Store {
                 """
                 SELECT id, name, position, max_tunnels, max_players, bytes_per_s, bytes_per_month, idle_timeout_s,
                     chosen_names, own_domains, priority, max_members, stripe_price, throttled_bytes_per_s,
-                    stripe_meter, stripe_meter_price
+                    stripe_meter, stripe_meter_price, unused_after_days
                 FROM plans ORDER BY position, id
                 """
             ).map { try PlanView($0) }
@@ -84,7 +88,7 @@ extension Store {
                     """
                     SELECT id, name, position, max_tunnels, max_players, bytes_per_s, bytes_per_month,
                         idle_timeout_s, chosen_names, own_domains, priority, max_members, stripe_price,
-                        throttled_bytes_per_s, stripe_meter, stripe_meter_price
+                        throttled_bytes_per_s, stripe_meter, stripe_meter_price, unused_after_days
                     FROM plans WHERE id = $1 FOR NO KEY UPDATE
                     """, id
                 ).first
@@ -122,12 +126,12 @@ extension Transaction {
                     name = $2, position = $3, max_tunnels = $4, max_players = $5, bytes_per_s = $6,
                     bytes_per_month = $7, idle_timeout_s = $8, chosen_names = $9, own_domains = $10,
                     priority = $11, max_members = $12, stripe_price = $13, throttled_bytes_per_s = $14,
-                    stripe_meter = $15, stripe_meter_price = $16
+                    stripe_meter = $15, stripe_meter_price = $16, unused_after_days = $17
                 WHERE id = $1
                 """, view.plan.id, view.name, view.position, view.plan.maxTunnels, view.plan.limits.players,
                 view.plan.limits.bytes_per_s, view.bytes_per_month, view.plan.limits.idle_timeout_s,
                 view.plan.chosenNames, view.ownDomains, view.priority, view.maxMembers, view.stripePrice,
-                view.throttled_bytes_per_s, view.stripeMeter, view.stripeMeterPrice)
+                view.throttled_bytes_per_s, view.stripeMeter, view.stripeMeterPrice, view.unusedAfterDays)
         } catch PostgresError.uniqueViolation(constraint: "plans_stripe_price_key") {
             throw StoreError.priceTaken
         }

@@ -6,19 +6,91 @@ import Wire
 /// A relay as operators see it.
 public struct RelayView: Sendable, Hashable {
     public var info: RelayInfo
+    public var registered: WallTime
     public var lastSeen: WallTime
+    /// Since when it is in its state.
+    public var stateSince: WallTime
+    /// Tunnels whose owner it is, and how many of their agents have a link here.
+    public var owned: Int
+    public var ownedLinked: Int
+    /// The same of those whose standby it is.
+    public var standby: Int
+    public var standbyLinked: Int
+    /// The revision that its region is at.
+    public var regionRev: Int
+
+    init(_ row: Row) throws(PostgresError) {
+        info = try RelayInfo(row)
+        registered = try row["registered"]
+        lastSeen = try row["last_seen"]
+        stateSince = try row["state_since"]
+        owned = try row["owned"]
+        ownedLinked = try row["owned_linked"]
+        standby = try row["standby"]
+        standbyLinked = try row["standby_linked"]
+        regionRev = try row["region_rev"]
+    }
+}
+
+/// How many there are of what, to be watched.
+public struct FleetCounts: Sendable, Hashable {
+    public struct Placements: Sendable, Hashable {
+        /// Tunnels that are placed.
+        public var placed = 0
+        /// With an agent at their owner.
+        public var owned = 0
+        /// With an agent at their standby.
+        public var standby = 0
+        /// With an agent, but no standby.
+        public var alone = 0
+    }
+
+    /// By region.
+    public var relays: [String: [RelayState: Int]] = [:]
+    public var placements: [String: Placements] = [:]
 }
 
 extension Store {
     public func allRelays() async throws(StoreError) -> [RelayView] {
+        try await transaction(.none) { tx in try tx.relayViews() }
+    }
+    public func fleetCounts() async throws(StoreError) -> FleetCounts {
         try await transaction { tx in
-            try tx.query(
+            var counts = FleetCounts()
+            for row in try tx.query(
                 """
-                SELECT id, region_id, endpoint, mesh_address, fingerprint, state, shared_entry,
-                    floor(extract(epoch FROM last_seen_at))::bigint AS last_seen
-                FROM relays WHERE state <> 'removed' ORDER BY region_id, id
+                SELECT region_id, state, count(*) AS n FROM relays WHERE state <> 'removed'
+                GROUP BY region_id, state
+                """)
+            {
+                guard let state = RelayState(rawValue: try row["state"]) else { continue }
+                counts.relays[try row["region_id"], default: [:]][state] = try row["n"]
+            }
+            for row in try tx.query(
                 """
-            ).map { RelayView(info: try RelayInfo($0), lastSeen: try $0["last_seen"]) }
+                SELECT region_id, count(owner_relay_id) AS placed, count(linked_at) AS owned,
+                    count(standby_linked_at) AS standby,
+                    count(*) FILTER (WHERE linked_at IS NOT NULL AND standby_relay_id IS NULL) AS alone
+                FROM placements GROUP BY region_id
+                """)
+            {
+                counts.placements[try row["region_id"]] = FleetCounts.Placements(
+                    placed: try row["placed"], owned: try row["owned"], standby: try row["standby"],
+                    alone: try row["alone"])
+            }
+            return counts
+        }
+    }
+
+    /// Every relay that ever was, by region and id.
+    public func relayStates() async throws(StoreError) -> [String: [String: RelayState]] {
+        try await transaction(.none) { tx in
+            var states: [String: [String: RelayState]] = [:]
+            for row in try tx.query("SELECT id, region_id, state FROM relays") {
+                states[try row["region_id"], default: [:]][try row["id"]] = RelayState(
+                    rawValue: try row["state"])
+            }
+            return states
         }
     }
 
@@ -51,12 +123,11 @@ extension Store {
                     region_id = excluded.region_id, endpoint = excluded.endpoint,
                     mesh_address = excluded.mesh_address, fingerprint = excluded.fingerprint,
                     state = excluded.state, shared_entry = excluded.shared_entry,
-                    registered_at = now(), last_seen_at = now()
+                    registered_at = now(), last_seen_at = now(),
+                    state_since = CASE WHEN relays.state = excluded.state THEN relays.state_since ELSE now() END
                 """, now.id, now.region, now.endpoint, now.meshAddress, now.fingerprint, now.sharedEntry)
             if let before, before.fingerprint != now.fingerprint {
-                try tx.query(
-                    "UPDATE placements SET linked_at = NULL WHERE owner_relay_id = $1 AND linked_at IS NOT NULL",
-                    now.id)
+                try tx.forgetLinks(of: [now.id])
             }
             try tx.announce(now.region, rev, relays: [now])
             try tx.audit(
@@ -73,29 +144,43 @@ extension Store {
         }
     }
 
-    /// Marks a relay; nil when there is none. Placements it has stay until their agents ask again.
+    /// Marks a relay; nil when there is none. The leader then moves what it has to others.
     public func setRelayState(_ id: String, _ state: RelayState, actor: Actor) async throws(StoreError)
-        -> RelayView?
+        -> RelayInfo?
     {
         try await transaction { tx in
             guard
                 let row = try tx.query(
                     """
-                    SELECT id, region_id, endpoint, mesh_address, fingerprint, state, shared_entry,
-                        floor(extract(epoch FROM last_seen_at))::bigint AS last_seen
+                    SELECT id, region_id, endpoint, mesh_address, fingerprint, state, shared_entry
                     FROM relays WHERE id = $1 AND state <> 'removed'
                     """, id
                 ).first
             else { return nil }
-            var relay = RelayView(info: try RelayInfo(row), lastSeen: try row["last_seen"])
-            try tx.setState(state, where: relay.info.state, of: [id], actor: actor)
-            relay.info.state = state
+            var relay = try RelayInfo(row)
+            try tx.setState(state, where: relay.state, of: [id], actor: actor)
+            relay.state = state
             return relay
         }
     }
 
-    /// Declares relays lost that nobody heard of for so long, and their agents' links with them.
-    public func reapRelays(silentFor_s: Int, as lease: Lease) async throws(StoreError) -> [String] {
+    /// Tells a relay to drain: it takes no more placements, and the leader moves those that it has to others. It stays
+    /// told so until it starts anew. nil when there is no such relay.
+    public func drainRelay(_ id: String, actor: Actor) async throws(StoreError) -> RelayView? {
+        try await transaction { tx in
+            let state: String? = try tx.query("SELECT state FROM relays WHERE id = $1 FOR NO KEY UPDATE", id)
+                .first?["state"]
+            if state == RelayState.lost.rawValue { throw StoreError.relayLost }
+            try tx.setState(.draining, where: .active, of: [id], actor: actor)
+            return try tx.relayViews(id: id).first
+        }
+    }
+
+    /// Declares relays lost that nobody heard of for so long, and their agents' links with them. Those that have been
+    /// lost for much longer are removed: relays and agents forget them.
+    public func reapRelays(
+        silentFor_s: Int, forgottenAfter_s: Int = 86_400, as lease: Lease
+    ) async throws(StoreError) -> [String] {
         try await transaction { tx in
             try tx.check(lease)
             let silent = try tx.query(
@@ -108,37 +193,110 @@ extension Store {
             let lost =
                 try tx.setState(.lost, where: .active, of: silent, actor: .system("relays"))
                 + tx.setState(.lost, where: .draining, of: silent, actor: .system("relays"))
-            try tx.query(
-                "UPDATE placements SET linked_at = NULL WHERE owner_relay_id = ANY ($1)", TextArray(lost))
+            try tx.forgetLinks(of: lost)
+            let gone = try tx.query(
+                """
+                SELECT id FROM relays WHERE state = 'lost' AND last_seen_at < now() - make_interval(secs => $1)
+                    AND state_since < now() - make_interval(secs => $1)
+                ORDER BY id
+                """, forgottenAfter_s
+            ).map { try $0["id"] as String }
+            try tx.setState(.removed, where: .lost, of: gone, actor: .system("relays"))
             return lost
         }
     }
 
-    /// A relay tells which agents came and went. Only the present owner's word about the present generation counts.
+    /// A relay tells which agents came and went. Only the word of the present owner and standby counts, about the
+    /// present session; the generation may be an earlier one of it, since links outlive changes of the other place.
     public func reportLinks(
         relay: String, up: [(tunnel: TunnelID, generation: Int)], down: [(tunnel: TunnelID, generation: Int)]
     ) async throws(StoreError) {
-        let up = up.sorted { $0.tunnel.text < $1.tunnel.text }
-        let down = down.sorted { $0.tunnel.text < $1.tunnel.text }
         try await transaction { tx in
             try tx.query("UPDATE relays SET last_seen_at = now() WHERE id = $1", relay)
+            // Deleting takes tunnels before placements, and so does this. Two relays may tell of the same ones.
             try tx.query(
                 """
-                UPDATE placements p SET linked_at = NULL, awaited_since = NULL
+                SELECT 1 FROM tunnels WHERE id = ANY ($1)
+                    AND (last_linked_at IS NULL OR last_linked_at < now() - interval '1 day')
+                ORDER BY id FOR NO KEY UPDATE
+                """, TextArray(up.map(\.tunnel)))
+            try tx.query(
+                "SELECT 1 FROM placements WHERE tunnel_id = ANY ($1) ORDER BY tunnel_id FOR NO KEY UPDATE",
+                TextArray((up + down).map(\.tunnel)))
+            try tx.query(
+                """
+                UPDATE placements p SET
+                    linked_at = CASE WHEN p.owner_relay_id = $1 THEN NULL ELSE p.linked_at END,
+                    standby_linked_at = CASE WHEN p.owner_relay_id = $1 THEN p.standby_linked_at END,
+                    awaited_since = CASE WHEN p.owner_relay_id = $1 THEN NULL ELSE p.awaited_since END
                 FROM unnest($2::text[], $3::bigint[]) AS gone (tunnel_id, generation)
-                WHERE p.tunnel_id = gone.tunnel_id AND p.generation = gone.generation AND p.owner_relay_id = $1
+                WHERE p.tunnel_id = gone.tunnel_id AND $1 IN (p.owner_relay_id, p.standby_relay_id)
+                    AND gone.generation BETWEEN p.first_generation AND p.generation
                 """, relay, TextArray(down.map(\.tunnel)), TextArray(down.map { String($0.generation) }))
+            let come = try tx.query(
+                """
+                UPDATE placements p SET
+                    linked_at = CASE WHEN p.owner_relay_id = $1 THEN coalesce(p.linked_at, now())
+                        ELSE p.linked_at END,
+                    standby_linked_at = CASE WHEN p.owner_relay_id = $1 THEN p.standby_linked_at
+                        ELSE coalesce(p.standby_linked_at, now()) END
+                FROM unnest($2::text[], $3::bigint[]) AS come (tunnel_id, generation)
+                WHERE p.tunnel_id = come.tunnel_id AND $1 IN (p.owner_relay_id, p.standby_relay_id)
+                    AND come.generation BETWEEN p.first_generation AND p.generation
+                RETURNING p.tunnel_id
+                """, relay, TextArray(up.map(\.tunnel)), TextArray(up.map { String($0.generation) })
+            ).map { try $0["tunnel_id"] as TunnelID }
+            // Once a day is enough to know that a tunnel is used.
             try tx.query(
                 """
-                UPDATE placements p SET linked_at = coalesce(p.linked_at, now())
-                FROM unnest($2::text[], $3::bigint[]) AS come (tunnel_id, generation)
-                WHERE p.tunnel_id = come.tunnel_id AND p.generation = come.generation AND p.owner_relay_id = $1
-                """, relay, TextArray(up.map(\.tunnel)), TextArray(up.map { String($0.generation) }))
+                UPDATE tunnels SET last_linked_at = now()
+                WHERE id = ANY ($1) AND (last_linked_at IS NULL OR last_linked_at < now() - interval '1 day')
+                """, TextArray(come))
         }
     }
 }
 
 extension Transaction {
+    /// All, or the one with this id.
+    fileprivate mutating func relayViews(id: String? = nil) throws(PostgresError) -> [RelayView] {
+        var views: [RelayView] = []
+        for row in try query(
+            """
+            SELECT r.id, r.region_id, r.endpoint, r.mesh_address, r.fingerprint, r.state, r.shared_entry,
+                floor(extract(epoch FROM r.registered_at))::bigint AS registered,
+                floor(extract(epoch FROM r.last_seen_at))::bigint AS last_seen,
+                floor(extract(epoch FROM r.state_since))::bigint AS state_since,
+                coalesce(o.placed, 0) AS owned, coalesce(o.linked, 0) AS owned_linked,
+                coalesce(s.placed, 0) AS standby, coalesce(s.linked, 0) AS standby_linked,
+                g.rev AS region_rev
+            FROM relays r
+            JOIN regions g ON g.id = r.region_id
+            LEFT JOIN (
+                SELECT owner_relay_id AS id, count(*) AS placed, count(linked_at) AS linked
+                FROM placements GROUP BY owner_relay_id) AS o ON o.id = r.id
+            LEFT JOIN (
+                SELECT standby_relay_id AS id, count(*) AS placed, count(standby_linked_at) AS linked
+                FROM placements GROUP BY standby_relay_id) AS s ON s.id = r.id
+            WHERE r.state <> 'removed' AND ($1::text IS NULL OR r.id = $1) ORDER BY r.region_id, r.id
+            """, id)
+        {
+            views.append(try RelayView(row))
+        }
+        return views
+    }
+
+    /// The links that agents had to these relays are gone.
+    fileprivate mutating func forgetLinks(of relays: [String]) throws(PostgresError) {
+        try query(
+            "UPDATE placements SET linked_at = NULL WHERE owner_relay_id = ANY ($1) AND linked_at IS NOT NULL",
+            TextArray(relays))
+        try query(
+            """
+            UPDATE placements SET standby_linked_at = NULL
+            WHERE standby_relay_id = ANY ($1) AND standby_linked_at IS NOT NULL
+            """, TextArray(relays))
+    }
+
     /// Moves those of `relays` that are in `before` to `state` and tells their regions; answers which were moved.
     @discardableResult
     fileprivate mutating func setState(
@@ -146,7 +304,7 @@ extension Transaction {
     ) throws -> [String] {
         let moved = try query(
             """
-            UPDATE relays SET state = $3 WHERE id = ANY ($1) AND state = $2 AND state <> $3
+            UPDATE relays SET state = $3, state_since = now() WHERE id = ANY ($1) AND state = $2 AND state <> $3
             RETURNING id, region_id, endpoint, mesh_address, fingerprint, state, shared_entry
             """, TextArray(relays), before.rawValue, state.rawValue
         ).map { try RelayInfo($0) }

@@ -49,6 +49,8 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
     case noRelay(region: String)
     /// Every relay of the region is as good as full, for this account's plan at least.
     case regionFull(String)
+    /// Nobody has heard of the relay for long: it cannot be told anything.
+    case relayLost
     case emailTaken
     /// Of members, invitations and their keys.
     case membership(Membership.Refusal)
@@ -95,6 +97,7 @@ public enum StoreError: Error, Sendable, Hashable, CustomStringConvertible {
         case .sessionReplaced: "another agent session has taken this tunnel over, and the newest one wins"
         case .noRelay(let region): "no relay of region \(region) is ready: try again in a moment"
         case .regionFull(let region): "region \(region) has no room right now: try again later"
+        case .relayLost: "nobody has heard of this relay for long: what it had is moved already"
         case .membership(let refusal): refusal.description
         case .passwordNeeded: "nobody has this address yet: choose a password"
         case .emailTaken: "there is a user with this e-mail address"

@@ -102,7 +102,8 @@ extension Store {
                         ELSE t.suspended_reason END
                         AS suspended_reason,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
-                    p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
+                    p.owner_relay_id, p.standby_relay_id,
+                    p.linked_at IS NOT NULL OR p.standby_linked_at IS NOT NULL AS linked,
                     floor(extract(epoch FROM now() - p.awaited_since))::bigint AS awaited_seconds
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
@@ -124,7 +125,8 @@ extension Store {
                         ELSE t.suspended_reason END
                         AS suspended_reason,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
-                    p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
+                    p.owner_relay_id, p.standby_relay_id,
+                    p.linked_at IS NOT NULL OR p.standby_linked_at IS NOT NULL AS linked,
                     floor(extract(epoch FROM now() - p.awaited_since))::bigint AS awaited_seconds
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
@@ -150,7 +152,8 @@ extension Store {
                         ELSE t.suspended_reason END
                         AS suspended_reason,
                     floor(extract(epoch FROM t.created_at))::bigint AS created_at, p.generation,
-                    p.owner_relay_id, p.standby_relay_id, p.linked_at IS NOT NULL AS linked,
+                    p.owner_relay_id, p.standby_relay_id,
+                    p.linked_at IS NOT NULL OR p.standby_linked_at IS NOT NULL AS linked,
                     floor(extract(epoch FROM now() - p.awaited_since))::bigint AS awaited_seconds
                 FROM tunnels t
                 JOIN accounts a ON a.id = t.account_id
@@ -170,29 +173,39 @@ extension Store {
         -> Bool
     {
         try await transaction { tx in
-            guard let terms = try tx.lockedTerms(of: account),
-                let row = try tx.query(
-                    """
-                    SELECT id, seq, region_id, hostname, suspended_reason, false AS has_domains
-                    FROM tunnels
-                    WHERE id = $1 AND account_id = $2 FOR UPDATE
-                    """, id, account
-                ).first
-            else { return false }
-            let hostname: String = try row["hostname"]
-            let seq: Int = try row["seq"]
-            let deleted = try HeldTunnel(row)
-            try tx.query(
-                """
-                INSERT INTO former_tunnels (id, account_id, seq, hostname) VALUES ($1, $2, $3, $4)
-                ON CONFLICT DO NOTHING
-                """, id, account, seq, hostname)
-            try tx.query("DELETE FROM tunnels WHERE id = $1", id)
-            try tx.enforce([tx.holding(terms, terms)], deleted: deleted, actor: actor)
-            try tx.audit(
-                "tunnel.delete", actor: actor, account: account, subject: id.text,
-                before: ["hostname": .string(hostname), "region": .string(deleted.region)])
-            return true
+            guard let terms = try tx.lockedTerms(of: account) else { return false }
+            return try tx.remove(id, terms, "tunnel.delete", actor: actor)
         }
+    }
+}
+
+extension Transaction {
+    /// Deletes a tunnel of an account whose terms are locked and tells its region; false when there is none.
+    mutating func remove(
+        _ id: TunnelID, _ terms: AccountTerms, _ action: String, actor: Actor
+    ) throws -> Bool {
+        guard
+            let row = try query(
+                """
+                SELECT id, seq, region_id, hostname, suspended_reason, false AS has_domains
+                FROM tunnels
+                WHERE id = $1 AND account_id = $2 FOR UPDATE
+                """, id, terms.account
+            ).first
+        else { return false }
+        let hostname: String = try row["hostname"]
+        let seq: Int = try row["seq"]
+        let deleted = try HeldTunnel(row)
+        try query(
+            """
+            INSERT INTO former_tunnels (id, account_id, seq, hostname) VALUES ($1, $2, $3, $4)
+            ON CONFLICT DO NOTHING
+            """, id, terms.account, seq, hostname)
+        try query("DELETE FROM tunnels WHERE id = $1", id)
+        try enforce([holding(terms, terms)], deleted: deleted, actor: actor)
+        try audit(
+            action, actor: actor, account: terms.account, subject: id.text,
+            before: ["hostname": .string(hostname), "region": .string(deleted.region)])
+        return true
     }
 }

@@ -15,7 +15,6 @@ final class LoadReporter {
     private var before: (at: Instant, bytes: Int, cpu_us: Int)?
     private var isReportingLoad = false
     private var isReportingLinks = false
-    private static let heartbeat_ms = 3000
     private static let linksPerReport = 1000
 
     init(
@@ -69,7 +68,7 @@ final class LoadReporter {
         guard let redis = feed.redis else { return post(report) }
         let text = report.json.text
         redis.command(
-            ["SET", LoadReport.heartbeat(relay: report.relay), text, "PX", String(Self.heartbeat_ms)]
+            ["SET", LoadReport.heartbeat(relay: report.relay), text, "PX", String(LoadReport.heartbeat_ms)]
         ) { _ in }
         redis.command(
             ["ZADD", LoadReport.ranking(region: report.region), String(report.score), report.relay]

@@ -24,6 +24,8 @@ public struct LoadReport: Sendable, Hashable {
     public var digest: String
     public var draining: Bool
 
+    /// How long a heartbeat key lives.
+    public static let heartbeat_ms = 3000
     /// A report is a few hundred bytes; more is not one.
     public static let maxBytes = 4096
 

@@ -18,7 +18,7 @@ import Testing
                 "bytes_per_s": 2_500_000, "bytes_per_month": 50_000_000_000, "idle_timeout_s": 1800,
                 "chosen_names": false, "own_domains": false, "priority": false, "members": 1,
                 "stripe_price": nil, "stripe_meter": nil, "stripe_meter_price": nil,
-                "throttled_bytes_per_s": 125_000,
+                "throttled_bytes_per_s": 125_000, "unused_after_days": 90,
             ])
     }
 
@@ -31,7 +31,8 @@ import Testing
             fixture, "plus",
             [
                 "name": "Plus!", "position": 9, "max_tunnels": 6, "bytes_per_month": nil, "members": 4,
-                "idle_timeout_s": 900, "own_domains": false, "stripe_price": "price_plus",
+                "unused_after_days": 400, "idle_timeout_s": 900, "own_domains": false,
+                "stripe_price": "price_plus",
                 "stripe_meter": "minecart_bytes", "stripe_meter_price": "price_more",
             ])
         #expect(answer.status == 200)
@@ -41,6 +42,7 @@ import Testing
         expected["max_tunnels"] = 6
         expected["bytes_per_month"] = .null
         expected["members"] = 4
+        expected["unused_after_days"] = 400
         expected["idle_timeout_s"] = 900
         expected["own_domains"] = false
         expected["stripe_price"] = "price_plus"
@@ -62,7 +64,8 @@ import Testing
             ("/bytes_per_month", ["bytes_per_month": 0]), ("/idle_timeout_s", ["idle_timeout_s": 0]),
             ("/members", ["members": 0]), ("/name", ["name": ""]), ("/name", ["name": nil]),
             ("/position", ["position": nil]), ("/chosen_names", ["chosen_names": nil]),
-            ("/priority", ["priority": 1]), ("/stripe_price", ["stripe_price": "two words"]),
+            ("/unused_after_days", ["unused_after_days": 14]), ("/priority", ["priority": 1]),
+            ("/stripe_price", ["stripe_price": "two words"]),
             ("/stripe_price", ["stripe_price": ""]), ("/stripe_meter", ["stripe_meter": "two words"]),
             ("/stripe_meter_price", ["stripe_meter_price": "two words"]),
             ("/id", ["id": "other"]),
@@ -172,7 +175,7 @@ import Testing
             answer["limits"] == [
                 "max_tunnels": 5, "players": 60, "bytes_per_s": 12_500_000,
                 "bytes_per_month": 1_000_000_000_000, "idle_timeout_s": nil, "chosen_names": true,
-                "own_domains": true, "priority": true, "members": 1,
+                "own_domains": true, "priority": true, "members": 1, "unused_after_days": nil,
             ])
     }
 

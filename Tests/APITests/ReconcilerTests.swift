@@ -190,6 +190,21 @@ private func delta(_ rev: Int, epoch: Int = 1) -> RegionDelta {
         #expect(try await snapshot(parts)?.relays.map(\.id) == ["r9"])
     }
 
+    /// Promise: what Redis loses while it runs, or gets back from a backup, is put right without a change.
+    @Test func aSnapshotThatVanishedOrIsOldIsReplaced() async throws {
+        let parts = try await start()
+        defer { parts.end() }
+        try await parts.fixture.relay("r1")
+        func isThere() async throws -> Bool { try await snapshot(parts)?.relays.map(\.id) == ["r1"] }
+        try await eventually("the snapshot is there") { try await isThere() }
+        _ = try await parts.client.command("FLUSHALL", timeout: .seconds(30))
+        try await eventually("it is there again") { try await isThere() }
+        let epoch = try #require(parts.leadership.current?.epoch)
+        _ = try await parts.client.command("SET", "snapshot:eu", "old", timeout: .seconds(30))
+        _ = try await parts.client.command("SET", "snapshot:eu:order", "\(epoch) 0", timeout: .seconds(30))
+        try await eventually("the old one is replaced") { (try? await isThere()) == true }
+    }
+
     @Test func anOlderLeaderCannotReplaceASnapshot() async throws {
         let thread = try LoopThread.start(name: "projection")
         defer { thread.stop() }

@@ -1,6 +1,8 @@
 import Core
 import Crypto
+import Domain
 import Reconcilers
+import Store
 import Testing
 import Wire
 
@@ -160,12 +162,35 @@ import Wire
         #expect(row["id"] == "r1")
         #expect(row["state"] == "draining")
         #expect(row["load"]?["players"] == 3)
+        #expect(row["load"]?["fresh"] == true)
+        #expect(row["load"]?["behind"]?.integerValue ?? 0 > 0)
+        #expect(
+            row["placements"] == ["owner": 1, "owner_linked": 0, "standby": 0, "standby_linked": 0])
         let tunnels = try await fixture.call("GET", "/v1/ops/tunnels", as: Fixture.operatorKey)
         let place = try #require(tunnels["data"]?.arrayValue?.first)
         #expect(place["relay_id"] == "r1")
         #expect(place["standby_relay_id"] == .null)
         #expect(place["generation"] == 1)
         #expect(place["hostname"]?.stringValue?.hasSuffix(".eu.mine.example") == true)
+    }
+
+    @Test func anOperatorDrainsARelay() async throws {
+        let fixture = try await Fixture()
+        try await fixture.relay("r1")
+        func drain(_ id: String) async throws -> Fixture.Answer {
+            try await fixture.call("POST", "/v1/ops/relays/\(id)/drain", as: Fixture.operatorKey)
+        }
+        for _ in 0..<2 {
+            let answer = try await drain("r1")
+            #expect(answer.status == 200)
+            #expect(answer["state"] == "draining")
+        }
+        #expect(try await drain("r2").status == 404)
+        _ = try await fixture.store.setRelayState("r1", .lost, actor: "test")
+        #expect(try await drain("r1").code == "relay-lost")
+        let audit = try await fixture.call(
+            "GET", "/v1/ops/audit?action=relay.draining", as: Fixture.operatorKey)
+        #expect(audit["data"]?.arrayValue?.count == 1)
     }
 
     @Test func regionsCarryTheEndpointsToMeasure() async throws {

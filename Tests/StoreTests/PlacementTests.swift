@@ -201,7 +201,7 @@ import Wire
         }
     }
 
-    @Test func linksMakeATunnelOnlineAndOnlyThePresentOwnerIsBelieved() async throws {
+    @Test func linksMakeATunnelOnlineAndOnlyItsRelaysAreBelieved() async throws {
         let fixture = try await Fixture()
         let store = fixture.store
         let tunnel = try await fixture.tunnel()
@@ -210,7 +210,7 @@ import Wire
         }
         #expect(try await state() == .offline)
         _ = try await fixture.place(tunnel.id, "s1")
-        try await store.reportLinks(relay: "r2", up: [(tunnel.id, 1)], down: [])
+        try await store.reportLinks(relay: "r3", up: [(tunnel.id, 1)], down: [])
         try await store.reportLinks(relay: "r1", up: [(tunnel.id, 7)], down: [])
         #expect(try await state() == .connecting)
         try await store.reportLinks(relay: "r1", up: [(tunnel.id, 1)], down: [])
