@@ -1,9 +1,11 @@
 import Core
 import IO
 import RelayCore
+import TLS
 import Wire
 
-/// A TLS connection that wants to be a link: it has to show a good ticket within the patience for it.
+/// A TLS connection that wants to be a link: it has to show a good ticket within the patience for it. Or it is another
+/// relay's, which its certificate shows.
 final class LinkGuest: StreamHandler {
     private let relayLoop: RelayLoop
     private var stream: IO.Stream?
@@ -29,6 +31,9 @@ final class LinkGuest: StreamHandler {
 
     func streamReceived(_ stream: IO.Stream) {
         while true {
+            if stream.input.withSpan({ $0.count > 0 && $0[0] == MeshFrame.firstByte }) {
+                return checkRelay(stream)
+            }
             let decoded = stream.input.withSpan { bytes in
                 Result { () throws(WireError) in try LinkFrame.decode(bytes) }
             }
@@ -63,6 +68,32 @@ final class LinkGuest: StreamHandler {
         } else {
             door.post { $0.room(ticket.tunnel, limits: ticket.limits).linkArrived(moved, ticket: ticket) }
         }
+    }
+
+    /// Only who holds the certificate of the relay that it says it is, as this region knows it.
+    private func checkRelay(_ stream: IO.Stream) {
+        let context = relayLoop.context
+        let decoded = stream.input.withSpan { bytes in
+            Result { () throws(WireError) in try MeshFrame.decode(bytes) }
+        }
+        switch decoded {
+        case .success(.needMore): return
+        case .success(.message(.hello(let relay, let region), let consumed)):
+            stream.input.consume(consumed)
+            guard region == context.relay.region, relay != context.relay.id,
+                let shown = (stream.codec as? TLSCodec)?.peerFingerprint,
+                context.routes.relays[relay]?.fingerprint == shown,
+                let mesh = context.mesh, let moved = stream.detach()
+            else { return refuseRelay(stream) }
+            gone()
+            mesh.post { $0.accept(moved, from: relay) }
+        case .success, .failure: refuseRelay(stream)
+        }
+    }
+
+    private func refuseRelay(_ stream: IO.Stream) {
+        relayLoop.context.metrics.meshRefused.add()
+        stream.close()
     }
 
     private func refuse(_ stream: IO.Stream, _ reason: GoAwayReason) {
@@ -148,7 +179,8 @@ final class AgentLink: StreamHandler {
     private func handle(_ frame: LinkFrame, _ stream: IO.Stream) {
         switch frame {
         case .ping(let token): send(.pong(token))
-        case .refuse(let nonce, _, let reason): room?.agentRefused(nonce, reason)
+        case .refuse(let nonce, let rendezvous, let reason):
+            room?.agentRefused(nonce, rendezvous, reason)
         case .goAway: leave()
         case .hello(let ticket): room?.linkBrings(ticket, self)
         // What only a relay says is ignored, as a frame from a newer agent would be.

@@ -160,8 +160,7 @@ final class Guest: StreamHandler {
                 self.assignmentTimer = nil
                 self.route(stream, greeting, serverAddress: serverAddress)
             }
-        case .elsewhere: answer(stream, greeting, .elsewhere, name: name.label)
-        case .here(let tunnel, let limits):
+        case .here(let tunnel, let limits), .elsewhere(let tunnel, let limits):
             guard let door = context.door(forTunnel: tunnel), let moved = move(stream) else {
                 return stream.close()
             }

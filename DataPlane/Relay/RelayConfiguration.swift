@@ -15,6 +15,7 @@ struct RelayConfiguration {
     let listen: [SocketAddress]
     /// nil: the address that was bound.
     let publicEndpoint: String?
+    /// nil: the public endpoint.
     let meshAddress: String?
     let controlURL: HTTPURL
     let redisURL: RedisURL?
@@ -50,6 +51,12 @@ struct RelayConfiguration {
                 "RELAY_PUBLIC_ENDPOINT is \"\(endpoint)\": it must be HOST:PORT as agents and players dial it"
             )
         }
+        let mesh = settings.optional("RELAY_MESH_ADDRESS")
+        if let mesh, Endpoint(mesh) == nil {
+            settings.reject(
+                "RELAY_MESH_ADDRESS is \"\(mesh)\": it must be HOST:PORT as the region's other relays dial it"
+            )
+        }
         let id = settings.optional("RELAY_ID")
         if let id,
             id.utf8.count > 64 || !id.utf8.allSatisfy({ Base62.contains($0) || $0 == 0x5F || $0 == 0x2D })
@@ -71,7 +78,7 @@ struct RelayConfiguration {
         guard let control, let http else { throw SettingsError(problems: ["CONTROL_URL or PORT is wrong"]) }
         return RelayConfiguration(
             relayID: id, relayKey: key, region: region, listen: listen, publicEndpoint: endpoint,
-            meshAddress: settings.optional("RELAY_MESH_ADDRESS"), controlURL: control, redisURL: redis,
+            meshAddress: mesh, controlURL: control, redisURL: redis,
             httpAddress: http, metricsToken: token, stateDirectory: settings.optional("STATE_DIR"),
             ticketKeys: keys, tlsCertificateFile: certificate, tlsKeyFile: tlsKey, loops: loops,
             drain_s: drain, usage_s: usage)

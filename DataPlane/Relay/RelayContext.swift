@@ -18,6 +18,7 @@ final class RelayContext: Sendable {
     let patience: RelayPatience
     private let loops = Mutex<[RelayLoopDoor]>([])
     private let trustedKeys = Mutex<VerificationKeys?>(nil)
+    private let meshDoor = Mutex<MeshDoor?>(nil)
     private let unknownKeyHandler = Mutex<(@Sendable () -> Void)?>(nil)
     private let drainingFlag = Atomic<Bool>(false)
 
@@ -34,6 +35,12 @@ final class RelayContext: Sendable {
     var keys: VerificationKeys? {
         get { trustedKeys.withLock { $0 } }
         set { trustedKeys.withLock { $0 = newValue } }
+    }
+
+    /// The connections to other relays; nil before there are any to be.
+    var mesh: MeshDoor? {
+        get { meshDoor.withLock { $0 } }
+        set { meshDoor.withLock { $0 = newValue } }
     }
 
     /// Called, on any loop, when a ticket names a key that is not known.
@@ -63,6 +70,7 @@ final class RelayContext: Sendable {
     func apply(_ message: AssignmentMessage, fromControlPlane: Bool) -> RegionState.Outcome {
         let outcome = routes.apply(message, fromControlPlane: fromControlPlane)
         guard case .applied(let tunnels) = outcome else { return outcome }
+        if message.tellsOfRelays { mesh?.post { $0.regionChanged() } }
         for tunnel in tunnels {
             let assignment = routes.assignment(of: tunnel)
             let newest = routes.generation(of: tunnel) ?? 0

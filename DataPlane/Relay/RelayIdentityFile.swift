@@ -8,6 +8,15 @@ import TLS
 struct RelayIdentityFile {
     let id: String
     let tls: TLSServerContext
+    /// What other relays are shown when this one dials them.
+    let own: OwnCertificate
+
+    private init(id: String, certificatePEM: String, privateKeyPEM: String) throws(TLSError) {
+        self.id = id
+        tls = try TLSServerContext(
+            certificatePEM: certificatePEM, privateKeyPEM: privateKeyPEM, asksForCertificate: true)
+        own = OwnCertificate(certificatePEM: certificatePEM, privateKeyPEM: privateKeyPEM)
+    }
 
     static func load(_ configuration: RelayConfiguration) throws -> RelayIdentityFile {
         let directory = configuration.stateDirectory
@@ -17,14 +26,13 @@ struct RelayIdentityFile {
                 throw StateError("cannot read \(certificate)")
             }
             guard let keyPEM = Settings.read(key) else { throw StateError("cannot read \(key)") }
-            return RelayIdentityFile(
-                id: id, tls: try TLSServerContext(certificatePEM: certificatePEM, privateKeyPEM: keyPEM))
+            return try RelayIdentityFile(id: id, certificatePEM: certificatePEM, privateKeyPEM: keyPEM)
         }
         let both = try stored(directory, "relay-tls.pem") {
             let made = try SelfSignedCertificate.generate(commonName: id)
             return made.certificatePEM + made.privateKeyPEM
         }
-        return RelayIdentityFile(id: id, tls: try TLSServerContext(certificatePEM: both, privateKeyPEM: both))
+        return try RelayIdentityFile(id: id, certificatePEM: both, privateKeyPEM: both)
     }
 
     /// What the file holds; made and written when there is none.

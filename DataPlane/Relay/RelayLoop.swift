@@ -93,6 +93,21 @@ final class RelayLoop {
         return nextNumber
     }
 
+    // MARK: other relays
+
+    /// What another relay is answered.
+    func answer(_ question: MeshQuestion) -> MeshAnswer {
+        guard let room = rooms[question.tunnel], room.hasLink else {
+            return context.routes.answer(question.tunnel, relay: context.relay.id)
+        }
+        return room.asked(question)
+    }
+
+    /// An agent told another relay that it will not bring the connection for this nonce.
+    func refused(_ nonce: Nonce, _ reason: RefusalReason) {
+        expected[nonce].flatMap { rooms[$0] }?.agentRefused(nonce, reason)
+    }
+
     // MARK: nonces
 
     func expect(_ nonce: Nonce, for tunnel: String) { expected[nonce] = tunnel }

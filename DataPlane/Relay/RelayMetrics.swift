@@ -20,6 +20,10 @@ final class RelayMetrics: Sendable {
     let links: Gauge
     let parked: Gauge
     let sleeps: Counter
+    let meshPeers: Gauge
+    let meshRefused: Counter
+    let meshAsks: Counter
+    let meshAsked: Counter
     let usageReports: Counter
     let usageLostBytes: Counter
 
@@ -56,6 +60,15 @@ final class RelayMetrics: Sendable {
         sleeps = registry.counter(
             "minecart_relay_sleeps_total",
             "Tunnels closed because nobody played for as long as they may idle.")
+        meshPeers = registry.gauge(
+            "minecart_relay_mesh_peers", "Other relays of the region that this one has a connection to.")
+        meshRefused = registry.counter(
+            "minecart_relay_mesh_refused_total",
+            "Connections that said they are a relay and did not show its certificate.")
+        meshAsks = registry.counter(
+            "minecart_relay_mesh_asks_total", "Questions to other relays about players who wait here.")
+        meshAsked = registry.counter(
+            "minecart_relay_mesh_asked_total", "Questions of other relays about players who wait there.")
         usageReports = registry.counter(
             "minecart_relay_usage_reports_total", "Usage reports that the control plane acknowledged.")
         usageLostBytes = registry.counter(

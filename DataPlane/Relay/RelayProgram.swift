@@ -38,7 +38,8 @@ struct RelayProgram {
         let context = bound.context
         let info = RelayInfo(
             id: identity.id, region: configuration.region, endpoint: context.relay.endpoint,
-            meshAddress: configuration.meshAddress, fingerprint: identity.tls.fingerprint)
+            meshAddress: configuration.meshAddress ?? context.relay.endpoint,
+            fingerprint: identity.tls.fingerprint)
         let keyFile = RelayKeyFile(directory: configuration.stateDirectory)
         let kept = keyFile.read()
         context.keys = kept ?? configuration.ticketKeys
@@ -57,6 +58,8 @@ struct RelayProgram {
             loops: configuration.loops)
         let usage = UsageReporter(
             loop: main, context: context, client: client, interval: .seconds(configuration.usage_s))
+        let mesh = Mesh(loop: main, context: context, own: identity.own)
+        mesh.start()
         feed.start()
         let door = LoopBound(feed, main)
         let mailbox = main.mailbox
@@ -75,7 +78,7 @@ struct RelayProgram {
                 "http": admin.localAddress.description, "loops": String(configuration.loops),
             ])
         main.run()
-        withExtendedLifetime((signals, admin, reporter, usage, feed)) {}
+        withExtendedLifetime((signals, admin, reporter, usage, feed, mesh)) {}
         log.info("relay has stopped")
     }
 

@@ -31,6 +31,14 @@ final class Routes: Sendable {
 
     func assignment(of tunnel: String) -> Assignment? { table.withLock { $0.assignment(of: tunnel) } }
 
+    /// The region's relays by id.
+    var relays: [String: RelayInfo] { table.withLock { $0.region?.relays ?? [:] } }
+
+    /// What a relay without a room for the tunnel answers another.
+    func answer(_ tunnel: String, relay: String) -> MeshAnswer {
+        table.withLock { $0.answer(tunnel, relay: relay) }
+    }
+
     /// Where the copy of the region stands; nil before anything was applied.
     var position: RegionBeacon? { table.withLock { $0.position } }
 

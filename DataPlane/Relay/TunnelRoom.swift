@@ -33,9 +33,15 @@ final class TunnelRoom {
             loop: relayLoop.number, rendezvous: relayLoop.context.relay.rendezvous, limits: limits,
             timing: relayLoop.context.patience.desk)
         followLimits()
+        guard let assignment = relayLoop.context.routes.assignment(of: tunnel) else { return }
+        followPlace(under: assignment)
+        // Nobody is here yet whom they could end.
+        _ = desk.revoked(assignment.revokedKeys)
     }
 
     // MARK: the link
+
+    var hasLink: Bool { link != nil }
 
     /// A link with a good ticket. The newest session wins; one of an older generation is sent away.
     func linkArrived(_ moved: MovedStream, ticket: Ticket) {
@@ -96,7 +102,7 @@ final class TunnelRoom {
         let context = relayLoop.context
         context.routes.linkUp(ticket)
         context.links.up(tunnel: tunnel, generation: ticket.generation)
-        followRole(under: context.routes.assignment(of: tunnel))
+        followPlace(under: context.routes.assignment(of: tunnel))
     }
 
     /// The assignment is newer than the ticket when it knows the ticket's generation.
@@ -104,9 +110,9 @@ final class TunnelRoom {
         relayLoop.context.routes.limits(of: tunnel, generation: ticket.generation) ?? ticket.limits
     }
 
-    private func followRole(under assignment: Assignment?) {
-        desk.roleChanged(
-            isOwner: relayLoop.context.policy.isOwner(link?.held, under: assignment), now: loop.now)
+    private func followPlace(under assignment: Assignment?) {
+        desk.placeChanged(
+            relayLoop.context.policy.place(with: link?.held, under: assignment), now: loop.now)
     }
 
     /// Why a link may not stay although its ticket is good.
@@ -134,8 +140,38 @@ final class TunnelRoom {
         perform(desk.linkLost(now: loop.now))
     }
 
+    /// REFUSE came on the link.
+    func agentRefused(_ nonce: Nonce, _ rendezvous: Rendezvous, _ reason: RefusalReason) {
+        guard rendezvous.relay != relayLoop.context.relay.id else { return agentRefused(nonce, reason) }
+        relayLoop.context.mesh?.post { $0.send(.refused(nonce, reason), to: rendezvous.relay) }
+    }
+
     func agentRefused(_ nonce: Nonce, _ reason: RefusalReason) {
         perform(desk.refused(nonce, reason, now: loop.now))
+    }
+
+    // MARK: other relays
+
+    /// Another relay has a player for this tunnel.
+    func asked(_ question: MeshQuestion) -> MeshAnswer {
+        let (answer, actions) = desk.asked(question, now: loop.now)
+        perform(actions)
+        return answer
+    }
+
+    func answered(_ question: PlayerQuestion, _ answer: MeshAnswer) {
+        perform(
+            desk.answered(
+                question.player, question.nonce, by: question.relay, answer, now: loop.now,
+                using: &relayLoop.random))
+    }
+
+    private func ask(_ relay: String, _ player: PlayerID, _ nonce: Nonce, isLogin: Bool) {
+        let question = PlayerQuestion(
+            relay: relay, tunnel: tunnel, loop: relayLoop.number, player: player, nonce: nonce,
+            isLogin: isLogin)
+        if let mesh = relayLoop.context.mesh { return mesh.post { $0.ask(question) } }
+        relayLoop.loop.atEndOfTurn { [weak self] in self?.answered(question, .noLink) }
     }
 
     // MARK: orders from outside
@@ -148,7 +184,7 @@ final class TunnelRoom {
             sendLinkAway(.revoked)
             return perform(desk.end(assignment == nil ? .unknownName : .suspended))
         }
-        followRole(under: assignment)
+        followPlace(under: assignment)
         follow(assignment)
         perform(desk.revoked(assignment.revokedKeys))
         perform(desk.limitsChanged(assignment.limits))
@@ -249,6 +285,8 @@ final class TunnelRoom {
     private func perform(_ action: DeskAction) {
         switch action {
         case .send(let frame): link?.send(frame)
+        case .ask(let relay, let player, let nonce, let isLogin):
+            ask(relay, player, nonce, isLogin: isLogin)
         case .expect(let nonce): relayLoop.expect(nonce, for: tunnel)
         case .forget(let nonce): relayLoop.forget(nonce)
         case .start(let player, let data):

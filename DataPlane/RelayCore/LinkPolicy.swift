@@ -72,6 +72,15 @@ public struct LinkPolicy: Sendable {
         old.session == ticket.session ? .unspecified : .replaced
     }
 
+    /// Where the placement puts this relay, and which others may have a link of the tunnel.
+    public func place(with link: HeldLink?, under assignment: Assignment?) -> TunnelDesk.Place {
+        var others: [String] = []
+        for id in [assignment?.owner, assignment?.standby, assignment?.previousOwner] {
+            if let id, id != relay, !others.contains(id) { others.append(id) }
+        }
+        return TunnelDesk.Place(isOwner: isOwner(link, under: assignment), others: others)
+    }
+
     /// Whether this relay is the tunnel's owner, by the newer of what its link and the assignment say.
     public func isOwner(_ link: HeldLink?, under assignment: Assignment?) -> Bool {
         if let link, link.generation > assignment?.generation ?? 0 { return link.role == .owner }

@@ -5,8 +5,10 @@ import Wire
 /// links that are here.
 public struct RouteTable: Sendable {
     public enum Answer: Sendable, Hashable {
+        /// This relay has the link, or should have.
         case here(tunnel: String, Limits)
-        case elsewhere
+        /// Other relays should have the link, and are asked.
+        case elsewhere(tunnel: String, Limits)
         /// The name exists, no agent has taken a placement.
         case unplaced
         /// A link that is here brought the name, its assignment is on the way: ask again in a moment.
@@ -42,11 +44,7 @@ public struct RouteTable: Sendable {
         if let assignment = region?[hostname: hostname] {
             let local = links[assignment.tunnel]
             if assignment.state == .suspended { return .suspended }
-            if assignment.owner == relay, let asleep = asleep[assignment.tunnel],
-                asleep >= assignment.generation
-            {
-                return .asleep
-            }
+            if isAsleep(assignment, at: relay) { return .asleep }
             if let local {
                 // The link's generation may be one that this copy of the assignments does not know yet.
                 let isNewer = local.ticket.generation > assignment.generation
@@ -54,7 +52,8 @@ public struct RouteTable: Sendable {
                     tunnel: assignment.tunnel, isNewer ? local.ticket.limits : assignment.limits)
             }
             if assignment.owner == relay { return .here(tunnel: assignment.tunnel, assignment.limits) }
-            return assignment.owner == nil ? .unplaced : .elsewhere
+            guard assignment.owner != nil else { return .unplaced }
+            return .elsewhere(tunnel: assignment.tunnel, assignment.limits)
         }
         guard let tunnel = linkByHostname[hostname], let local = links[tunnel] else { return .unknown }
         // The tunnel's assignment is here and does not have the name any more.
@@ -63,6 +62,18 @@ public struct RouteTable: Sendable {
         }
         let isLate = now.since(local.since) >= Self.provisionalAfter
         return isLate ? .here(tunnel: tunnel, local.ticket.limits) : .soon
+    }
+
+    /// What a relay without a link of the tunnel answers another relay that asks for a player.
+    public func answer(_ tunnel: String, relay: String) -> MeshAnswer {
+        guard let assignment = region?.assignments[tunnel] else { return .noLink }
+        if assignment.state == .suspended { return .suspended }
+        return isAsleep(assignment, at: relay) ? .asleep : .noLink
+    }
+
+    private func isAsleep(_ assignment: Assignment, at relay: String) -> Bool {
+        guard assignment.owner == relay, let asleep = asleep[assignment.tunnel] else { return false }
+        return asleep >= assignment.generation
     }
 
     // MARK: links

@@ -17,6 +17,9 @@ public struct DataID: Hashable, Sendable {
 public enum DeskAction: Sendable, Hashable {
     /// On the tunnel's link.
     case send(LinkFrame)
+    /// Whether that relay, which may have a link of the tunnel, has the agent bring a connection with this nonce
+    /// here; to be answered by `answered`, also when it cannot be reached.
+    case ask(String, PlayerID, Nonce, isLogin: Bool)
     /// Whoever brings this nonce belongs to this desk; until `forget`, or once.
     case expect(Nonce)
     case forget(Nonce)
@@ -34,8 +37,8 @@ public enum DeskAction: Sendable, Hashable {
 }
 
 /// Brings players of one tunnel together with data connections of its agent: which parked one is used, when an
-/// OPEN goes out, how long anyone waits, who is turned away with what words, when a tunnel without players is
-/// closed. A tunnel's link, parked connections and players all live on one loop, so one desk decides for all of
+/// OPEN goes out, which other relays are asked for one when there is no link here, how long anyone waits, who is
+/// turned away with what words, when a tunnel without players is closed. A tunnel's link, parked connections and players all live on one loop, so one desk decides for all of
 /// them.
 public struct TunnelDesk: Sendable {
     public struct Timing: Sendable {
@@ -49,13 +52,33 @@ public struct TunnelDesk: Sendable {
         public var statusPatience = Milliseconds.seconds(5)
         /// The agent may be reconnecting: players wait so long for a link that was there a moment ago.
         public var linkPatience = Milliseconds.seconds(5)
+        /// So long other relays are asked for a player, again and again.
+        public var loginInquiry = Milliseconds.seconds(5)
+        public var statusInquiry = Milliseconds(1500)
+        public var inquiry = Inquiry.Timing()
 
         public init() {}
+    }
+
+    /// Where the tunnel's placement puts this relay.
+    public struct Place: Sendable, Hashable {
+        /// Only the owner's desk puts a tunnel to sleep: others do not see all of its players.
+        public var isOwner: Bool
+        /// Relays that may have a link of the tunnel, the likeliest first: owner, standby, previous owner, without
+        /// this one.
+        public var others: [String]
+
+        public init(isOwner: Bool = true, others: [String] = []) {
+            self.isOwner = isOwner
+            self.others = others
+        }
     }
 
     private struct Waiting: Sendable {
         enum Stage: Sendable, Hashable {
             case forLink
+            /// Other relays are asked.
+            case forOthers(Nonce)
             case forData(Nonce)
             case forAnswer(DataID)
         }
@@ -67,14 +90,27 @@ public struct TunnelDesk: Sendable {
         var deadline: Instant
         var retryAt: Instant?
         var triedAgain = false
-        /// The agent key behind the data connection that is to answer.
+        var inquiry: Inquiry?
+        /// What other relays were told last. A connection with it came over another relay's link.
+        var askedNonce: Nonce?
+        /// The agent key behind the data connection that is awaited or is to answer. Not known of another relay's
+        /// link before its answer, which the connection may overtake.
         var agentKey: String?
+
+        var isAsked: Bool { if case .forData(let nonce) = stage { nonce == askedNonce } else { false } }
     }
 
     private struct Playing: Sendable {
         /// A server-list ping is no player.
         let isLogin: Bool
-        let agentKey: String?
+        var agentKey: String?
+        let askedNonce: Nonce?
+    }
+
+    /// A player at another relay.
+    private struct Guest: Hashable, Sendable {
+        let relay: String
+        let player: UInt64
     }
 
     private let loop: UInt8
@@ -82,8 +118,7 @@ public struct TunnelDesk: Sendable {
     private let timing: Timing
     public private(set) var limits: Limits
     public private(set) var hasLink = false
-    /// Only the owner's desk puts a tunnel to sleep: a standby does not see all of its players.
-    private var isOwner = true
+    private var place = Place()
     private var linkLostAt: Instant?
     /// The agent key of the link that is there, or was the last one: every nonce went out over it.
     private var agentKey: String?
@@ -97,6 +132,10 @@ public struct TunnelDesk: Sendable {
     /// it anew.
     private var emptySince: Instant?
     private var pool = ParkingPool()
+    /// With which nonce another relay's player was let in: when asked about them again, the newer takes its place.
+    private var guests: [Guest: Nonce] = [:]
+    /// Agent keys that are worth nothing any more.
+    private var revokedKeys: [String] = []
     /// A tunnel that cannot bring connections is not let pile up players without end.
     private static let maxWaiting = 256
 
@@ -128,6 +167,12 @@ public struct TunnelDesk: Sendable {
         for (player, state) in inOrder({ _ in true }) {
             switch state.stage {
             case .forLink: actions += open(for: player, now: now, using: &random)
+            case .forOthers(let nonce):
+                if mustAskOwner(isLogin: state.isLogin) { break }
+                actions.append(.forget(nonce))
+                actions += open(for: player, now: now, using: &random)
+            // Another relay's link brings it.
+            case .forData where state.isAsked: break
             case .forData(let nonce):
                 // The link that was to bring it is gone, and its agent may be too.
                 actions.append(.forget(nonce))
@@ -151,10 +196,10 @@ public struct TunnelDesk: Sendable {
         return [.send(.welcome(limits))]
     }
 
-    /// Whether this relay is the tunnel's owner.
-    public mutating func roleChanged(isOwner: Bool, now: Instant) {
-        guard isOwner != self.isOwner else { return }
-        self.isOwner = isOwner
+    /// The placement changed.
+    public mutating func placeChanged(_ place: Place, now: Instant) {
+        guard place != self.place else { return }
+        self.place = place
         noteEmptiness(now)
     }
 
@@ -175,12 +220,17 @@ public struct TunnelDesk: Sendable {
     /// These agent keys are worth nothing any more. What came with them ends: the link, parked connections, waits
     /// for a connection, and running players. What came with another key stays.
     public mutating func revoked(_ keys: [String]) -> [DeskAction] {
+        revokedKeys = keys
         guard !keys.isEmpty else { return [] }
-        func isRevoked(_ key: String?) -> Bool { key.map { keys.contains($0) } ?? false }
         var actions: [DeskAction] = []
         let linkIsRevoked = isRevoked(agentKey)
         for (player, state) in inOrder({ _ in true }) {
-            let isOver = if case .forAnswer = state.stage { isRevoked(state.agentKey) } else { linkIsRevoked }
+            let isOver =
+                switch state.stage {
+                case .forLink: linkIsRevoked
+                case .forOthers: false
+                case .forData, .forAnswer: isRevoked(state.agentKey)
+                }
             if isOver { actions += letGo(of: state.stage) + turnAway(player, .agentAway) }
         }
         if linkIsRevoked {
@@ -193,6 +243,8 @@ public struct TunnelDesk: Sendable {
         let cut = playing.filter { isRevoked($0.value.agentKey) }.keys
         return actions + cut.sorted { $0.number < $1.number }.map { .cut($0) }
     }
+
+    private func isRevoked(_ key: String?) -> Bool { key.map { revokedKeys.contains($0) } ?? false }
 
     /// The agent said that it will not bring the connection for this nonce.
     public mutating func refused(_ nonce: Nonce, _ reason: RefusalReason, now: Instant) -> [DeskAction] {
@@ -212,7 +264,17 @@ public struct TunnelDesk: Sendable {
         guard waiting.count < Self.maxWaiting else { return [.turnAway(player, .full)] }
         let end = now + (isLogin ? timing.loginPatience : timing.statusPatience)
         waiting[player] = Waiting(stage: .forLink, isLogin: isLogin, end: end, deadline: end)
-        guard hasLink else { return waitForLink(player, now: now) }
+        if mustAskOwner(isLogin: isLogin) {
+            return ask(Array(place.others.prefix(1)), for: player, now: now, using: &random)
+        }
+        guard hasLink else { return open(for: player, now: now, using: &random) }
+        return serve(player, now: now, using: &random)
+    }
+
+    /// Over the link that is here: by a parked connection if there is one.
+    private mutating func serve(
+        _ player: PlayerID, now: Instant, using random: inout some RandomNumberGenerator
+    ) -> [DeskAction] {
         pool.joined(now: now)
         guard let data = pool.take() else {
             return open(for: player, now: now, using: &random) + adjustPool(now: now, using: &random)
@@ -231,6 +293,8 @@ public struct TunnelDesk: Sendable {
         guard let left = waiting.removeValue(forKey: player) else { return [] }
         switch left.stage {
         case .forLink: return []
+        case .forOthers(let nonce): return [.forget(nonce)]
+        case .forData(let nonce) where left.isAsked: return [.forget(nonce)]
         case .forData(let nonce):
             // The connection under way becomes a parked one, if there is use for it.
             guard hasLink, pool.adopt(nonce, until: left.end) else { return [.forget(nonce)] }
@@ -247,7 +311,7 @@ public struct TunnelDesk: Sendable {
             + waiting.values.count {
                 guard $0.isLogin else { return false }
                 return switch $0.stage {
-                case .forLink: false
+                case .forLink, .forOthers: false
                 case .forData, .forAnswer: true
                 }
             }
@@ -283,6 +347,99 @@ public struct TunnelDesk: Sendable {
         noteEmptiness(now)
     }
 
+    // MARK: other relays
+
+    /// What another relay said to `ask`; `noLink` also when it could not be reached.
+    public mutating func answered(
+        _ player: PlayerID, _ nonce: Nonce, by relay: String, _ answer: MeshAnswer, now: Instant,
+        using random: inout some RandomNumberGenerator
+    ) -> [DeskAction] {
+        defer { noteEmptiness(now) }
+        if case .opened(let key) = answer, playing[player]?.askedNonce == nonce {
+            playing[player]?.agentKey = key
+            return isRevoked(key) ? [.cut(player)] : []
+        }
+        guard var state = waiting[player], state.askedNonce == nonce else { return [] }
+        if case .opened(let key) = answer {
+            // A key that is worth nothing brought it: somebody has not heard of that yet.
+            if isRevoked(key) { return letGo(of: state.stage) + turnAway(player, .agentAway) }
+            state.agentKey = key
+            if case .forOthers = state.stage {
+                state.stage = .forData(nonce)
+                state.inquiry = nil
+                state.deadline = state.end
+                state.retryAt = state.triedAgain ? nil : now + timing.retry
+            }
+            waiting[player] = state
+            return []
+        }
+        guard case .forOthers = state.stage else { return [] }
+        switch answer {
+        case .opened: return []
+        case .noLink:
+            let step = waiting[player]?.inquiry?.declined(by: relay, now: now)
+            return step.map { follow($0, for: player, now: now, using: &random) } ?? []
+        case .full: return [.forget(nonce)] + turnAway(player, .full)
+        case .asleep: return [.forget(nonce)] + turnAway(player, .asleep)
+        case .suspended: return [.forget(nonce)] + turnAway(player, .suspended)
+        }
+    }
+
+    /// Another relay asks for a player of its own. Answered from the link that is here: a question never goes on.
+    public mutating func asked(_ question: MeshQuestion, now: Instant) -> (MeshAnswer, [DeskAction]) {
+        guard hasLink else { return (.noLink, []) }
+        let relay = question.rendezvous.relay
+        let guest = Guest(relay: relay, player: question.player)
+        if question.isLogin {
+            guests = guests.filter { remote.isAdmitted($0.value) }
+            if let before = guests[guest], before != question.nonce { remote.settled([before], at: relay) }
+        }
+        guard letIn(question.nonce, isLogin: question.isLogin, at: relay, now: now) else {
+            return (.full, [])
+        }
+        if question.isLogin { guests[guest] = question.nonce }
+        return (.opened(agentKey: agentKey), [.send(.open(question.nonce, question.rendezvous))])
+    }
+
+    /// The owner counts a tunnel's players wherever they are: with a limit on them, it decides.
+    private func mustAskOwner(isLogin: Bool) -> Bool {
+        hasLink && isLogin && !place.isOwner && limits.players != nil && !place.others.isEmpty
+    }
+
+    private mutating func ask(
+        _ relays: [String], for player: PlayerID, now: Instant,
+        using random: inout some RandomNumberGenerator
+    ) -> [DeskAction] {
+        guard var state = waiting[player] else { return [] }
+        let nonce = Nonce(loop: loop, using: &random)
+        let (inquiry, step) = Inquiry.begin(relays, timing: timing.inquiry, now: now)
+        state.stage = .forOthers(nonce)
+        state.inquiry = inquiry
+        state.askedNonce = nonce
+        state.agentKey = nil
+        state.retryAt = nil
+        state.deadline = min(state.end, now + (state.isLogin ? timing.loginInquiry : timing.statusInquiry))
+        waiting[player] = state
+        return [.expect(nonce)] + follow(step, for: player, now: now, using: &random)
+    }
+
+    private mutating func follow(
+        _ step: Inquiry.Step, for player: PlayerID, now: Instant,
+        using random: inout some RandomNumberGenerator
+    ) -> [DeskAction] {
+        guard let state = waiting[player], case .forOthers(let nonce) = state.stage else { return [] }
+        switch step {
+        case .ask(let relay): return [.ask(relay, player, nonce, isLogin: state.isLogin)]
+        // The owner is silent or has no link: this relay's own link counts.
+        case .roundIsOver where hasLink:
+            waiting[player]?.inquiry = nil
+            waiting[player]?.askedNonce = nil
+            waiting[player]?.deadline = state.end
+            return [.forget(nonce)] + serve(player, now: now, using: &random)
+        case .roundIsOver: return []
+        }
+    }
+
     // MARK: data connections
 
     /// A data connection brought a nonce that this desk expected. Its loop has forgotten the nonce.
@@ -293,6 +450,7 @@ public struct TunnelDesk: Sendable {
         if let player = longestWaitingForData(), case .forData(let own)? = waiting[player]?.stage,
             pool.adopt(own, until: now + timing.nonce)
         {
+            waiting[player]?.agentKey = agentKey
             return start(player, on: data)
         }
         return pool.park(data, now: now) ? [] : [.closeData(data)]
@@ -306,7 +464,7 @@ public struct TunnelDesk: Sendable {
         if pool.closed(data, now: now) { return adjustPool(now: now, using: &random) }
         guard let player = player(startedOn: data) else { return [] }
         guard waiting[player]?.triedAgain == false else {
-            return turnAway(player, hasLink ? .slow : .agentAway)
+            return turnAway(player, hasLink || waiting[player]?.askedNonce != nil ? .slow : .agentAway)
         }
         return tryAgain(player, now: now, using: &random)
     }
@@ -318,7 +476,8 @@ public struct TunnelDesk: Sendable {
         case .ready:
             let state = waiting.removeValue(forKey: player)
             let isLogin = state?.isLogin ?? false
-            playing[player] = Playing(isLogin: isLogin, agentKey: state?.agentKey)
+            playing[player] = Playing(
+                isLogin: isLogin, agentKey: state?.agentKey, askedNonce: state?.askedNonce)
             if isLogin { loginsPlaying += 1 }
             return [.splice(player, data)]
         case .refused(let reason):
@@ -330,14 +489,21 @@ public struct TunnelDesk: Sendable {
 
     /// When `tick` has something to do; nil for never.
     public var nextDue: Instant? {
-        let players = waiting.values.lazy.map { min($0.deadline, $0.retryAt ?? $0.deadline) }.min()
+        let players = waiting.values.lazy.map {
+            min($0.deadline, $0.retryAt ?? $0.deadline, $0.inquiry?.due ?? $0.deadline)
+        }.min()
         return [players, pool.nextDue(hasLink: hasLink), sleepAt, remote.nextDue].compactMap { $0 }.min()
     }
 
     public mutating func tick(now: Instant, using random: inout some RandomNumberGenerator) -> [DeskAction] {
         var actions: [DeskAction] = pool.expire(now: now).map { .forget($0) }
         for (player, state) in inOrder({ $0.deadline <= now }) {
-            actions += letGo(of: state.stage) + turnAway(player, hasLink ? .slow : .agentAway)
+            let isSlow = hasLink || state.askedNonce != nil && state.inquiry == nil
+            actions += letGo(of: state.stage) + turnAway(player, isSlow ? .slow : .agentAway)
+        }
+        for (player, _) in inOrder({ $0.inquiry.map { $0.due <= now } ?? false }) {
+            let step = waiting[player]?.inquiry?.tick(now: now, relays: place.others)
+            if let step { actions += follow(step, for: player, now: now, using: &random) }
         }
         for (player, state) in inOrder({ $0.retryAt.map { $0 <= now } ?? false }) {
             actions += letGo(of: state.stage) + tryAgain(player, now: now, using: &random)
@@ -369,7 +535,7 @@ public struct TunnelDesk: Sendable {
     private var isFull: Bool { limits.players.map { logins + remote.logins >= $0 } ?? false }
 
     private mutating func noteEmptiness(_ now: Instant) {
-        let isEmpty = hasLink && isOwner && logins == 0 && remote.logins == 0
+        let isEmpty = hasLink && place.isOwner && logins == 0 && remote.logins == 0
         emptySince = isEmpty ? emptySince ?? now : nil
     }
 
@@ -390,11 +556,17 @@ public struct TunnelDesk: Sendable {
     private mutating func open(
         for player: PlayerID, now: Instant, using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
-        guard hasLink, var state = waiting[player] else { return waitForLink(player, now: now) }
+        guard hasLink, var state = waiting[player] else {
+            if place.others.isEmpty { return waitForLink(player, now: now) }
+            return ask(place.others, for: player, now: now, using: &random)
+        }
         let nonce = Nonce(loop: loop, using: &random)
         state.stage = .forData(nonce)
         state.retryAt = state.triedAgain ? nil : now + timing.retry
         state.deadline = state.end
+        state.inquiry = nil
+        state.askedNonce = nil
+        state.agentKey = agentKey
         waiting[player] = state
         return [.expect(nonce), .send(.open(nonce, rendezvous))]
     }
@@ -413,6 +585,7 @@ public struct TunnelDesk: Sendable {
         }
         state.stage = .forLink
         state.retryAt = nil
+        state.inquiry = nil
         state.deadline = min(state.end, linkLostAt + timing.linkPatience)
         waiting[player] = state
         return []
@@ -421,8 +594,9 @@ public struct TunnelDesk: Sendable {
     /// On a connection that the agent dialled just now.
     private mutating func start(_ player: PlayerID, on data: DataID) -> [DeskAction] {
         waiting[player]?.stage = .forAnswer(data)
-        waiting[player]?.agentKey = agentKey
         waiting[player]?.retryAt = nil
+        waiting[player]?.inquiry = nil
+        if let end = waiting[player]?.end { waiting[player]?.deadline = end }
         return [.start(player, data)]
     }
 
@@ -441,7 +615,7 @@ public struct TunnelDesk: Sendable {
     private func letGo(of stage: Waiting.Stage) -> [DeskAction] {
         switch stage {
         case .forLink: []
-        case .forData(let nonce): [.forget(nonce)]
+        case .forOthers(let nonce), .forData(let nonce): [.forget(nonce)]
         case .forAnswer(let data): [.closeData(data)]
         }
     }
@@ -463,7 +637,7 @@ public struct TunnelDesk: Sendable {
     }
 
     private func player(waitingFor nonce: Nonce) -> PlayerID? {
-        waiting.first { $0.value.stage == .forData(nonce) }?.key
+        waiting.first { $0.value.stage == .forData(nonce) || $0.value.stage == .forOthers(nonce) }?.key
     }
 
     private func player(startedOn data: DataID) -> PlayerID? {
@@ -471,7 +645,7 @@ public struct TunnelDesk: Sendable {
     }
 
     private func longestWaitingForData() -> PlayerID? {
-        waiting.filter { if case .forData = $0.value.stage { true } else { false } }
+        waiting.filter { if case .forData = $0.value.stage { !$0.value.isAsked } else { false } }
             .min { $0.key.number < $1.key.number }?.key
     }
 

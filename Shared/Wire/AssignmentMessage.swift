@@ -111,6 +111,15 @@ public enum AssignmentMessage: Sendable, Hashable {
         return message
     }
 
+    /// Whether relays may have come, gone or changed.
+    public var tellsOfRelays: Bool {
+        switch self {
+        case .delta(let delta): !delta.relays.isEmpty
+        case .snapshot: true
+        case .beacon: false
+        }
+    }
+
     public var region: String {
         switch self {
         case .delta(let delta): delta.region

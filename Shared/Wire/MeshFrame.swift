@@ -18,8 +18,8 @@ import Core
 /// | 43   | ASK      | both   | u64 number, u64 player, text8 tunnel, nonce, rendezvous, u8 login      |
 /// | 44   | ANSWER   | both   | u64 number of the ASK, u8 outcome, text8 agent key                     |
 /// | 45   | REFUSED  | both   | nonce, u8 reason (`RefusalReason`)                                     |
-/// | 46   | PRESENCE | both   | u16 count, then each: text8 tunnel, u32 players, u64 bytes/s wanted    |
-/// | 47   | SHARES   | both   | u16 count, then each: text8 tunnel, u64 bytes/s; all bits set: no limit |
+/// | 46   | PRESENCE | both   | u32 answers heard, u16 count, then each: text8 tunnel, u32 players, u64 bytes/s |
+/// | 47   | SHARES   | both   | u16 count, then each: text8 tunnel, u64 bytes/s                        |
 /// | 48   | FORWARD  | both   | 16 bytes token                                                         |
 /// | 49   | PING     | both   | u64 token                                                              |
 /// | 4A   | PONG     | both   | u64 token of the PING                                                  |
@@ -29,8 +29,8 @@ import Core
 /// OPEN over it and says OPENED with the agent key that the link came with (empty when there is none); the answer
 /// comes from the asked relay's own link only, so that a question never travels on. `player` is the same in all
 /// questions about one player, so that a repeated one is not counted twice. REFUSED passes on what the agent
-/// answered to such an OPEN. PRESENCE tells who admitted a tunnel's players how many are at the sender; SHARES grants
-/// bytes to them; each at most 200 tunnels a frame. FORWARD announces a connection that will begin with this token.
+/// answered to such an OPEN. PRESENCE tells who admitted a tunnel's players how many are at the sender and what they
+/// could use; SHARES grants bytes to them; each at most 200 tunnels a frame. FORWARD announces a connection that will begin with this token.
 /// Either end sends PING when the connection is quiet and takes silence for a dead relay.
 ///
 /// Growth: a reader skips frames of types and versions it does not know, ignores bytes behind the fields it knows,
@@ -44,7 +44,8 @@ import Core
 ///     ASK      43 01 00002B  0000000000000007 0000000000000009 02 7431 + 16 bytes + 02 7231 03 683A31 01
 ///     ANSWER   44 01 00000C  0000000000000007 01 02 6B31             OPENED, the link came with key "k1"
 ///     REFUSED  45 01 000011  16 bytes + 01                           the local server does not answer
-///     PRESENCE 46 01 000011  0001 02 7431 00000003 0000000000000400  3 players of "t1" want 1,024 bytes/s
+///     PRESENCE 46 01 000015  00000005 0001 02 7431 00000003 0000000000000400
+///                                                                    3 players of "t1" could use 1,024 bytes/s
 ///     SHARES   47 01 00000D  0001 02 7431 0000000000000200           512 bytes/s for those of "t1"
 ///     FORWARD  48 01 000010  16 bytes
 ///     PING     49 01 000008  0102030405060708
@@ -55,8 +56,8 @@ public enum MeshFrame: Sendable, Hashable {
     case ask(MeshQuestion)
     case answer(number: UInt64, MeshAnswer)
     case refused(Nonce, RefusalReason)
-    case presence([MeshPresence])
-    case shares([MeshShare])
+    case presence(PresenceReport)
+    case shares(ShareReport)
     case forward(ForwardToken)
     case ping(UInt64)
     case pong(UInt64)
@@ -64,8 +65,6 @@ public enum MeshFrame: Sendable, Hashable {
     public static let headerBytes = 5
     public static let maxPayloadBytes = 16 * 1024
     public static let maxIDBytes = 64
-    /// Tunnels in one PRESENCE or SHARES; more are cut when it is written and refused when it is read.
-    public static let maxEntries = 200
     /// What the first byte of a mesh connection is.
     public static let firstByte: UInt8 = 0x41
 }
@@ -107,31 +106,6 @@ public enum MeshAnswer: Sendable, Hashable {
     case suspended
 }
 
-/// A tunnel's players at the relay that tells.
-public struct MeshPresence: Sendable, Hashable {
-    public var tunnel: String
-    public var players: Int
-    /// What they would use if they might.
-    public var wanted_bytes_per_s: Int
-
-    public init(tunnel: String, players: Int, wanted_bytes_per_s: Int) {
-        self.tunnel = tunnel
-        self.players = players
-        self.wanted_bytes_per_s = wanted_bytes_per_s
-    }
-}
-
-/// What a tunnel's players at the relay that is told may use together; nil is no limit.
-public struct MeshShare: Sendable, Hashable {
-    public var tunnel: String
-    public var bytes_per_s: Int?
-
-    public init(tunnel: String, bytes_per_s: Int?) {
-        self.tunnel = tunnel
-        self.bytes_per_s = bytes_per_s
-    }
-}
-
 /// 128 random bits that let one forwarded connection in, once. It does not print itself.
 public struct ForwardToken: Sendable, Hashable, CustomStringConvertible {
     public static let byteCount = 16
@@ -161,8 +135,8 @@ extension MeshFrame: CustomStringConvertible {
         case .answer(let number, let answer):
             if case .opened = answer { "ANSWER \(number): opened" } else { "ANSWER \(number): \(answer)" }
         case .refused(_, let reason): "REFUSED: \(reason)"
-        case .presence(let list): "PRESENCE of \(list.count)"
-        case .shares(let list): "SHARES of \(list.count)"
+        case .presence(let report): "PRESENCE of \(report.rows.count)"
+        case .shares(let report): "SHARES of \(report.rows.count)"
         case .forward: "FORWARD"
         case .ping: "PING"
         case .pong: "PONG"

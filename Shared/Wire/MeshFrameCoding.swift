@@ -45,27 +45,8 @@ extension MeshFrame {
         case .refused:
             return .refused(
                 try Nonce(from: &reader), RefusalReason(rawValue: try reader.u8()) ?? .unspecified)
-        case .presence:
-            var list: [MeshPresence] = []
-            for _ in 0..<(try count(&reader)) {
-                let tunnel = try id(&reader)
-                let players = try reader.u32()
-                list.append(
-                    MeshPresence(
-                        tunnel: tunnel, players: players,
-                        wanted_bytes_per_s: Int(clamping: try reader.u64())))
-            }
-            return .presence(list)
-        case .shares:
-            var list: [MeshShare] = []
-            for _ in 0..<(try count(&reader)) {
-                let tunnel = try id(&reader)
-                let bytes_per_s = try reader.u64()
-                list.append(
-                    MeshShare(
-                        tunnel: tunnel, bytes_per_s: bytes_per_s == .max ? nil : Int(clamping: bytes_per_s)))
-            }
-            return .shares(list)
+        case .presence: return .presence(try PresenceReport(from: &reader))
+        case .shares: return .shares(try ShareReport(from: &reader))
         case .forward:
             guard let token = ForwardToken(try reader.raw(ForwardToken.byteCount)) else {
                 throw .cutShort(what: "a token")
@@ -78,12 +59,6 @@ extension MeshFrame {
 
     private static func id(_ reader: inout WireReader) throws(WireError) -> String {
         try reader.shortText(limit: maxIDBytes)
-    }
-
-    private static func count(_ reader: inout WireReader) throws(WireError) -> Int {
-        let count = try reader.u16()
-        guard count <= maxEntries else { throw .badValue(what: "the number of tunnels") }
-        return count
     }
 
     /// The frame with its header. Texts over their caps are cut, which nobody takes for what they were.
@@ -123,22 +98,11 @@ extension MeshFrame {
             payload.raw(nonce.bytes)
             payload.u8(reason.rawValue)
             return .refused
-        case .presence(let list):
-            let told = list.prefix(Self.maxEntries)
-            payload.u16(told.count)
-            for entry in told {
-                payload.shortText(entry.tunnel, limit: Self.maxIDBytes)
-                payload.u32(entry.players)
-                payload.u64(UInt64(clamping: entry.wanted_bytes_per_s))
-            }
+        case .presence(let report):
+            report.write(to: &payload)
             return .presence
-        case .shares(let list):
-            let told = list.prefix(Self.maxEntries)
-            payload.u16(told.count)
-            for entry in told {
-                payload.shortText(entry.tunnel, limit: Self.maxIDBytes)
-                payload.u64(entry.bytes_per_s.map { UInt64(clamping: $0) } ?? .max)
-            }
+        case .shares(let report):
+            report.write(to: &payload)
             return .shares
         case .forward(let token):
             payload.raw(token.bytes)

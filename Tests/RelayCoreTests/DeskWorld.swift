@@ -31,6 +31,16 @@ struct DeskWorld {
     /// Running players that had to go.
     private(set) var cut: [PlayerID] = []
     private(set) var sleptAt: [Instant] = []
+    /// Questions to other relays that have no answer yet, oldest first.
+    private(set) var asks: [Ask] = []
+
+    struct Ask: Equatable {
+        let relay: String
+        let player: PlayerID
+        let nonce: Nonce
+        let isLogin: Bool
+        let at: Instant
+    }
     private var hasLink = false
     private var linkKey: String?
     private var lastNumber = 0
@@ -121,6 +131,34 @@ struct DeskWorld {
 
     mutating func relayGone(_ relay: String) { desk.relayGone(relay, now: now) }
 
+    mutating func place(isOwner: Bool = false, others: String...) {
+        desk.placeChanged(TunnelDesk.Place(isOwner: isOwner, others: others), now: now)
+    }
+
+    /// The oldest question to this relay gets its answer.
+    mutating func reply(_ answer: MeshAnswer, by relay: String) {
+        guard let index = asks.firstIndex(where: { $0.relay == relay }) else {
+            Issue.record("\(relay) was not asked")
+            return
+        }
+        let ask = asks.remove(at: index)
+        perform(
+            desk.answered(ask.player, ask.nonce, by: relay, answer, now: now, using: &random))
+    }
+
+    /// Another relay's player.
+    mutating func question(
+        _ nonce: Nonce, player: UInt64 = 1, at relay: String = "r2", isLogin: Bool = true
+    ) -> MeshAnswer {
+        let (answer, actions) = desk.asked(
+            MeshQuestion(
+                number: 1, player: player, tunnel: "t1", nonce: nonce,
+                rendezvous: Rendezvous(relay: relay, endpoint: "\(relay):1"), isLogin: isLogin),
+            now: now)
+        perform(actions)
+        return answer
+    }
+
     /// Time passes; the alarm rings whenever the desk asked for it.
     mutating func pass(_ milliseconds: Int) {
         let end = now + Milliseconds(milliseconds)
@@ -172,6 +210,9 @@ struct DeskWorld {
                 #expect(!nonces.isEmpty && expected.isSuperset(of: nonces))
                 parkRequests.append(nonces)
             }
+        case .ask(let relay, let player, let nonce, let isLogin):
+            #expect(waiting[player] != nil && expected.contains(nonce))
+            asks.append(Ask(relay: relay, player: player, nonce: nonce, isLogin: isLogin, at: now))
         case .expect(let nonce):
             #expect(nonce.firstByte == 3, "the first byte names the loop")
             #expect(expected.insert(nonce).inserted)

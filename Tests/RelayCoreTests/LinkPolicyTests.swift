@@ -148,6 +148,20 @@ import Wire
         #expect(!policy.isOwner(nil, under: nil))
     }
 
+    @Test func theOthersAreAskedInTheOrderOfTheirLikelihood() {
+        var moved = assignment(owner: "r2", standby: "r3")
+        moved.previousOwner = "r4"
+        #expect(
+            policy.place(with: nil, under: moved)
+                == TunnelDesk.Place(isOwner: false, others: ["r2", "r3", "r4"]))
+        // A relay does not ask itself, and nobody twice.
+        moved.standby = "r1"
+        moved.previousOwner = "r2"
+        #expect(policy.place(with: nil, under: moved) == TunnelDesk.Place(isOwner: false, others: ["r2"]))
+        #expect(policy.place(with: nil, under: assignment()) == TunnelDesk.Place(isOwner: true, others: []))
+        #expect(policy.place(with: nil, under: nil) == TunnelDesk.Place(isOwner: false, others: []))
+    }
+
     @Test func aLinkThatIsReplacedByItsOwnSessionMayComeBack() {
         let held = HeldLink(ticket())
         #expect(policy.farewell(to: held, replacedBy: ticket()) == .unspecified)

@@ -56,6 +56,30 @@ import Wire
         #expect(find(table) == .unknown)
     }
 
+    @Test func aTunnelOfOtherRelaysIsAskedForUnlessItsLinkIsHere() {
+        var table = RouteTable()
+        apply([assignment(owner: "r2", limits: Limits(players: 3))], to: &table)
+        #expect(find(table) == .elsewhere(tunnel: "t-home", Limits(players: 3)))
+        table.linkUp(ticket(limits: Limits(players: 9)), now: Self.start)
+        #expect(find(table) == .here(tunnel: "t-home", Limits(players: 3)))
+        table.linkUp(ticket(generation: 2, limits: Limits(players: 9)), now: Self.start)
+        #expect(find(table) == .here(tunnel: "t-home", Limits(players: 9)))
+    }
+
+    @Test func whoHasNoLinkAnswersWhyThereIsNone() {
+        var table = RouteTable()
+        #expect(table.answer("t-home", relay: "r1") == .noLink)
+        apply([assignment()], to: &table)
+        #expect(table.answer("t-home", relay: "r1") == .noLink)
+        table.fellAsleep("t-home", generation: 1)
+        #expect(table.answer("t-home", relay: "r1") == .asleep)
+        // Only the owner's word about sleep counts.
+        apply([assignment(owner: "r2")], to: &table)
+        #expect(table.answer("t-home", relay: "r1") == .noLink)
+        apply([assignment(state: .suspended)], to: &table)
+        #expect(table.answer("t-home", relay: "r1") == .suspended)
+    }
+
     @Test func aTicketCountsWhenTheAssignmentIsTwoSecondsLate() {
         var table = RouteTable()
         table.linkUp(ticket(limits: Limits(players: 2)), now: Self.start)

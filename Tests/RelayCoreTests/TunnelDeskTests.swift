@@ -493,8 +493,15 @@ struct TunnelDeskTests {
         var random = Seeded(UInt64(seed) &+ 1000)
         func some<C: Collection>(_ choices: C) -> C.Element? { choices.randomElement(using: &random) }
         let refusals: [RefusalReason] = [.unspecified, .localServerUnreachable, .busy, .stopping]
+        let answers: [MeshAnswer] = [
+            .noLink, .noLink, .opened(agentKey: "key-1"), .opened(agentKey: "key-2"), .full, .asleep,
+        ]
         for _ in 0..<400 {
-            switch Int.random(in: 0..<20, using: &random) {
+            switch Int.random(in: 0..<24, using: &random) {
+            case 20: world.place(isOwner: Bool.random(using: &random))
+            case 21: world.place(isOwner: Bool.random(using: &random), others: "r2", "r3")
+            case 22, 23:
+                if let ask = some(world.asks) { world.reply(some(answers) ?? .noLink, by: ask.relay) }
             case 0:
                 world.linkUp(
                     Limits(players: seed % 3 == 0 ? 4 : nil),

@@ -19,11 +19,12 @@ final class FakeAgent {
     /// What a silent agent does not do.
     var answersPings = true
 
-    /// Connects and says HELLO with this ticket, or only connects.
-    init(_ relay: some RelayUnderTest, ticket: String?) throws {
+    /// Connects and says HELLO with this ticket, or only connects. With a certificate of its `own` it may be taken for
+    /// a relay.
+    init(_ relay: some RelayUnderTest, ticket: String?, own: OwnCertificate? = nil) throws {
         self.relay = relay
         peer = try relay.player()
-        let context = try TLSClientContext(verify: .pinned(fingerprint: relay.fingerprint))
+        let context = try TLSClientContext(verify: .pinned(fingerprint: relay.fingerprint), own: own)
         codec = try context.codec(serverName: relay.rendezvous.relay)
         var wire: [UInt8] = []
         try codec.start(wire: &wire)
@@ -35,12 +36,13 @@ final class FakeAgent {
     /// An agent whose link is up, and which has been asked for its first parked connection.
     static func up(
         _ relay: TestRelay, _ name: String, generation: Int = 1, session: String = "ses_1",
-        agentKey: String = "agk_1", limits: Limits = .none
+        agentKey: String = "agk_1", role: Ticket.Role = .owner, limits: Limits = .none
     ) throws -> FakeAgent {
         let agent = try FakeAgent(
             relay,
             ticket: relay.ticket(
-                name, generation: generation, session: session, agentKey: agentKey, limits: limits))
+                name, generation: generation, session: session, agentKey: agentKey, role: role,
+                limits: limits))
         let first = try agent.next()
         guard case .welcome = first else { throw TestFailure("\(first) came instead of WELCOME") }
         _ = try agent.nonceToPark()
@@ -88,6 +90,14 @@ final class FakeAgent {
         }
     }
 
+    /// All plain bytes until the relay ends the connection, or so many.
+    func everything(upTo count: Int = .max) throws -> [UInt8] {
+        while !codec.peerFinished, plain.count < count {
+            do { try receive() } catch is LinkEnded { break }
+        }
+        return plain.array()
+    }
+
     func waitForEnd() throws {
         while !codec.peerFinished {
             do { try receive() } catch is LinkEnded { return }
@@ -125,6 +135,17 @@ final class FakeAgent {
         }
     }
 
+    /// OPEN, for whatever relay the player waits at. MIGRATE may come before it.
+    func orderToOpen() throws -> (nonce: Nonce, rendezvous: Rendezvous) {
+        while true {
+            switch try next() {
+            case .open(let nonce, let rendezvous): return (nonce, rendezvous)
+            case .migrate, .limits: continue
+            case let frame: try take(frame)
+            }
+        }
+    }
+
     /// What LIMITS says next.
     func newLimits() throws -> Limits {
         while true {
@@ -143,6 +164,12 @@ final class FakeAgent {
     }
 
     // MARK: data connections
+
+    func dial(_ nonce: Nonce, at rendezvous: TestRelay) throws -> Peer {
+        let data = try rendezvous.player()
+        try data.send(Preamble(relay: rendezvous.rendezvous.relay, nonce: nonce).encode())
+        return data
+    }
 
     func dial(_ nonce: Nonce, relay id: String? = nil) throws -> Peer {
         let data = try relay.player()

@@ -28,23 +28,33 @@ final class TestRelay: RelayUnderTest {
 
     let context: RelayContext
     let address: SocketAddress
+    /// The certificate that other relays know it by.
+    let own: OwnCertificate
     private let threads: [LoopThread]
     private let key: Ed25519PrivateKey
     private let rev = Counter()
     private static let certificate = Result { try SelfSignedCertificate.generate(commonName: id) }
 
-    private init(loops: Int, patience: RelayPatience, pipes: Int) throws {
+    /// With a `key` it is one of several: it has a certificate of its own, and connections to the others.
+    init(
+        id: String = TestRelay.id, key others: Ed25519PrivateKey? = nil, loops: Int, patience: RelayPatience,
+        pipes: Int = 16
+    ) throws {
         mc_ignore_signal(SIGPIPE)
         let any = try #require(SocketAddress(octets: [127, 0, 0, 1], port: 0))
         let claim = try PortClaim(any)
         let address = claim.address
         self.address = address
-        key = try Ed25519PrivateKey(seed: SecureRandom.bytes(32))
-        let certificate = try Self.certificate.get()
+        key = try others ?? Ed25519PrivateKey(seed: SecureRandom.bytes(32))
+        let certificate =
+            try others == nil ? Self.certificate.get() : SelfSignedCertificate.generate(commonName: id)
+        own = OwnCertificate(
+            certificatePEM: certificate.certificatePEM, privateKeyPEM: certificate.privateKeyPEM)
         let context = RelayContext(
-            relay: RelayIdentity(id: Self.id, region: Self.region, endpoint: address.description),
+            relay: RelayIdentity(id: id, region: Self.region, endpoint: address.description),
             tls: try TLSServerContext(
-                certificatePEM: certificate.certificatePEM, privateKeyPEM: certificate.privateKeyPEM),
+                certificatePEM: certificate.certificatePEM, privateKeyPEM: certificate.privateKeyPEM,
+                asksForCertificate: true),
             patience: patience)
         context.keys = VerificationKeys([key.publicKey])
         self.context = context
@@ -63,6 +73,41 @@ final class TestRelay: RelayUnderTest {
         }
         context.open(try doors.wait().map { try $0.get() }.sorted { $0.number < $1.number })
         withExtendedLifetime(claim) {}
+        guard others != nil else { return }
+        let own = own
+        let isUp = Gathering<Int>(expecting: 1)
+        threads[0].mailbox.post { loop in
+            Mesh(loop: loop, context: context, own: own).start()
+            isUp.add(1)
+        }
+        _ = isUp.wait()
+    }
+
+    /// Stops it as a crash would: its sockets close.
+    func end() {
+        for thread in threads { thread.stop() }
+        for thread in threads { thread.join() }
+        context.open([])
+        context.mesh = nil
+    }
+
+    /// Keeps the first loop from doing anything until something is added to what comes back.
+    func hang() -> Gathering<Int> {
+        let isOver = Gathering<Int>(expecting: 1)
+        let hangs = Gathering<Int>(expecting: 1)
+        threads[0].mailbox.post { _ in
+            hangs.add(1)
+            _ = isOver.wait()
+        }
+        _ = hangs.wait()
+        return isOver
+    }
+
+    /// As the region knows it.
+    func info() -> RelayInfo {
+        RelayInfo(
+            id: context.relay.id, region: Self.region, endpoint: address.description,
+            meshAddress: address.description, fingerprint: fingerprint)
     }
 
     /// Runs `body` with a relay of its own. `pipes` bounds the pipes for splice(2).
@@ -71,11 +116,7 @@ final class TestRelay: RelayUnderTest {
         _ body: (TestRelay) throws -> Void
     ) throws {
         let relay = try TestRelay(loops: loops, patience: patience, pipes: pipes)
-        defer {
-            for thread in relay.threads { thread.stop() }
-            for thread in relay.threads { thread.join() }
-            relay.context.open([])
-        }
+        defer { relay.end() }
         try body(relay)
     }
 
@@ -113,11 +154,12 @@ final class TestRelay: RelayUnderTest {
 
     func ticket(
         _ name: String, generation: Int = 1, session: String = "ses_1", agentKey: String = "agk_1",
-        relay: String = TestRelay.id, role: Ticket.Role = .owner, limits: Limits = .none, age_s: Int64 = 0,
+        relay: String? = nil, role: Ticket.Role = .owner, limits: Limits = .none, age_s: Int64 = 0,
         signedBy other: Ed25519PrivateKey? = nil
     ) -> String {
         Ticket(
-            relay: relay, tunnel: "t-\(name)", account: "acc_1", session: session, agentKey: agentKey,
+            relay: relay ?? context.relay.id, tunnel: "t-\(name)", account: "acc_1", session: session,
+            agentKey: agentKey,
             generation: generation, role: role, region: Self.region, hostnames: ["\(name).eu.example.org"],
             limits: limits,
             issuedAt: WallTime.now() + -age_s

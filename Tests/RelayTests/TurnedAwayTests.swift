@@ -52,10 +52,14 @@ struct TurnedAwayTests {
         }
     }
 
-    @Test func aTunnelOfAnotherRelay() throws {
-        try TestRelay.with { relay in
-            relay.assign("far", owner: "rly_other")
-            try expectTurnedAway(relay, "far", OfflineReason.elsewhere.text(name: "far"))
+    @Test func aTunnelWhoseRelaysCannotBeReached() throws {
+        var patience = RelayPatience()
+        patience.desk.loginInquiry = Milliseconds(300)
+        patience.desk.statusInquiry = Milliseconds(100)
+        try TestRelay.with(patience: patience) { relay in
+            relay.assign("far", owner: "rly_other", standby: "rly_third")
+            try expectTurnedAway(relay, "far", OfflineReason.agentAway.text(name: "far"))
+            relay.expectEmpty()
         }
     }
 

@@ -12,7 +12,7 @@ public enum OfflineReason: Sendable, Hashable {
     case full
     /// Switched off by its owner, or the account is suspended.
     case suspended
-    /// This relay is not the one that has the agent's link.
+    /// This relay ends; the tunnel moves to others.
     case elsewhere
     /// The agent is there but did not bring a connection in time.
     case slow
