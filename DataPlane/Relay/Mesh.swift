@@ -20,6 +20,7 @@ final class Mesh {
     private var questions: [UInt64: Asked] = [:]
     private var lastQuestion: UInt64 = 0
     private let log = Log("relay")
+    private(set) lazy var limits = LimitExchange(self)
 
     /// A relay to keep a connection to.
     private struct Peer {
@@ -54,6 +55,7 @@ final class Mesh {
     func start() {
         context.mesh = MeshDoor(self)
         tick()
+        limits.start()
     }
 
     private func tick() {
@@ -165,6 +167,7 @@ final class Mesh {
             tell(asked.question, .noLink)
         }
         if connection.isDialled, connection.isUp { context.metrics.meshPeers.add(-1) }
+        defer { if self.connection(to: connection.relay) == nil { limits.gone(connection.relay) } }
         // Else let go of on purpose, or dialled by the other side.
         guard peers[connection.relay]?.connection === connection else { return }
         peers[connection.relay]?.connection = nil
@@ -186,10 +189,16 @@ final class Mesh {
         return true
     }
 
-    private func connection(to relay: String) -> MeshConnection? {
+    func connection(to relay: String) -> MeshConnection? {
         if let dialled = peers[relay]?.connection, dialled.isUp { return dialled }
         return accepted[relay]
     }
+
+    /// Those with a connection.
+    var relays: Set<String> { Set(open.values.map(\.relay)) }
+
+    /// How many answers came, by connection.
+    var answersHeard: [Int: Int] { open.mapValues(\.answersHeard) }
 
     /// Everything that another relay says, except for what keeps the connection alive.
     func received(_ frame: MeshFrame, on connection: MeshConnection) {
@@ -201,7 +210,9 @@ final class Mesh {
             tell(asked.question, answer)
         case .refused(let nonce, let reason):
             context.door(number: nonce.firstByte)?.post { $0.refused(nonce, reason) }
-        case .presence, .shares, .forward, .hello, .welcome, .ping, .pong: break
+        case .presence(let report): limits.took(report, on: connection)
+        case .shares(let report): limits.took(report, on: connection)
+        case .forward, .hello, .welcome, .ping, .pong: break
         }
     }
 
@@ -232,14 +243,14 @@ final class Mesh {
         // Players wait at the relay that asks, or nowhere.
         guard question.rendezvous.relay == connection.relay,
             let door = context.door(forTunnel: question.tunnel)
-        else { return connection.send(.answer(number: question.number, .noLink)) }
+        else { return connection.send(.noLink, to: question) }
         let number = connection.number
         let back = LoopBound(self, loop)
         let mailbox = loop.mailbox
         door.post { relayLoop in
             let answer = relayLoop.answer(question)
             mailbox.post { loop in
-                back.get(loop).open[number]?.send(.answer(number: question.number, answer))
+                back.get(loop).open[number]?.send(answer, to: question)
             }
         }
     }

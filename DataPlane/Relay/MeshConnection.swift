@@ -17,6 +17,15 @@ final class MeshConnection: StreamHandler {
     private var pulse: TimerID?
     /// The other side said WELCOME, or was told so.
     private(set) var isUp: Bool
+    /// Answers to this relay's questions that came here, as PRESENCE says.
+    private(set) var answersHeard = 0
+    /// ... and as many it has said already.
+    var answersTold = 0
+    private var answersSent = 0
+    /// Whom answers sent here let in, oldest first, until the other relay says that it has heard them.
+    private var unsettled: [(answer: Int, tunnel: String, nonce: Nonce)] = []
+    /// One that never says so is not remembered without end.
+    private static let maxUnsettled = 4096
     private static let maxInputBytes = 2 * (MeshFrame.headerBytes + MeshFrame.maxPayloadBytes)
     private static let maxOutputBytes = 1024 * 1024
 
@@ -63,6 +72,22 @@ final class MeshConnection: StreamHandler {
 
     func send(_ frame: MeshFrame) { stream?.send(frame.encode()) }
 
+    func send(_ answer: MeshAnswer, to question: MeshQuestion) {
+        answersSent &+= 1
+        if question.isLogin, case .opened = answer {
+            unsettled.append((answersSent, question.tunnel, question.nonce))
+            if unsettled.count > Self.maxUnsettled { unsettled.removeFirst(Self.maxUnsettled / 2) }
+        }
+        send(.answer(number: question.number, answer))
+    }
+
+    /// Takes out, by tunnel, whom the first so many answers let in.
+    func settle(_ answers: Int) -> [String: [Nonce]] {
+        let heard = unsettled.prefix { $0.answer <= answers }
+        unsettled.removeFirst(heard.count)
+        return Dictionary(grouping: heard, by: \.tunnel).mapValues { $0.map(\.nonce) }
+    }
+
     func close() { stream?.close() }
 
     func streamReceived(_ stream: IO.Stream) {
@@ -90,7 +115,9 @@ final class MeshConnection: StreamHandler {
             mesh.cameUp(self)
         case .ping(let token): send(.pong(token))
         case .hello, .pong: break
-        default: if isUp { mesh.received(frame, on: self) }
+        default:
+            if case .answer = frame { answersHeard &+= 1 }
+            if isUp { mesh.received(frame, on: self) }
         }
     }
 

@@ -4,6 +4,7 @@ import Crypto
 import HTTP
 import IO
 import Redis
+import RelayCore
 import Synchronization
 import TLS
 
@@ -26,6 +27,8 @@ struct RelayConfiguration {
     let tlsCertificateFile: String?
     let tlsKeyFile: String?
     let loops: Int
+    /// Data connections of one tunnel that are kept ready.
+    let parked: Int
     let drain_s: Int
     /// Between two usage reports.
     let usage_s: Int
@@ -65,6 +68,8 @@ struct RelayConfiguration {
         }
         let loops = settings.integer(
             "RELAY_LOOPS", default: max(1, min(64, sysconf(Int32(_SC_NPROCESSORS_ONLN)))), in: 1...64)
+        let parked = settings.integer(
+            "RELAY_PARKED", default: TunnelDesk.usualParked, in: 0...TunnelDesk.usualParked)
         let drain = settings.integer("RELAY_DRAIN_S", default: 300, in: 0...86_400)
         let usage = settings.integer("RELAY_USAGE_S", default: 10, in: 1...3600)
         let token = settings.secret("METRICS_TOKEN")
@@ -81,7 +86,7 @@ struct RelayConfiguration {
             meshAddress: mesh, controlURL: control, redisURL: redis,
             httpAddress: http, metricsToken: token, stateDirectory: settings.optional("STATE_DIR"),
             ticketKeys: keys, tlsCertificateFile: certificate, tlsKeyFile: tlsKey, loops: loops,
-            drain_s: drain, usage_s: usage)
+            parked: parked, drain_s: drain, usage_s: usage)
     }
 
     private static func url(_ settings: inout Settings) -> HTTPURL? {

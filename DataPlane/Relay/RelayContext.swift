@@ -108,6 +108,21 @@ final class RelayContext: Sendable {
         }
     }
 
+    /// Has every loop say what other relays have to know about tunnels with limits, then calls `done` on `loop`.
+    func gatherLimits(on loop: EventLoop, _ done: @escaping (LimitNews) -> Void) {
+        let doors = loops.withLock { $0 }
+        guard !doors.isEmpty else { return done(LimitNews()) }
+        let gathered = LimitGathering(doors.count, done)
+        let back = LoopBound(gathered, loop)
+        let mailbox = loop.mailbox
+        for door in doors {
+            door.post { relayLoop in
+                let news = relayLoop.limitNews()
+                mailbox.post { back.get($0).add(news) }
+            }
+        }
+    }
+
     func open(_ doors: [RelayLoopDoor]) { loops.withLock { $0 = doors } }
 
     /// Everything of one tunnel happens on one loop: its link, parked connections and players.
@@ -142,6 +157,24 @@ private final class Countdown {
     }
 }
 
+/// Adds up what several loops say, and passes it on once.
+private final class LimitGathering {
+    private var news = LimitNews()
+    private var left: Int
+    private let done: (LimitNews) -> Void
+
+    init(_ count: Int, _ done: @escaping (LimitNews) -> Void) {
+        left = count
+        self.done = done
+    }
+
+    func add(_ more: LimitNews) {
+        news.add(more)
+        left -= 1
+        if left == 0 { done(news) }
+    }
+}
+
 /// How long the relay waits for whom.
 struct RelayPatience: Sendable {
     /// From the accepted connection to a whole first packet, preamble, or the first byte of TLS.
@@ -158,7 +191,11 @@ struct RelayPatience: Sendable {
     var leaving = Milliseconds.seconds(30)
     /// Between two counts of the bytes that passed.
     var count = Milliseconds.seconds(1)
+    /// Between two reports to other relays about tunnels with limits.
+    var limits = Milliseconds.seconds(1)
     var desk = TunnelDesk.Timing()
+    /// Data connections of one tunnel that wait for their player.
+    var parked = TunnelDesk.usualParked
     var handshakes = HandshakeBudget.Caps()
 }
 

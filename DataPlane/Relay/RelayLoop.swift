@@ -17,6 +17,8 @@ final class RelayLoop {
     /// Which tunnel expects a nonce. One look takes it out.
     private var expected: [Nonce: String] = [:]
     private var nextNumber = 0
+    /// What rooms that are gone by now have left to say to other relays.
+    private var lastWords = LimitNews()
     /// TLS handshakes cost a millisecond of CPU, and anybody may ask for one.
     private var handshakes: HandshakeBudget
 
@@ -81,7 +83,9 @@ final class RelayLoop {
 
     /// Drops a room that holds nothing.
     func leave(_ room: TunnelRoom) {
-        if rooms[room.tunnel] === room { rooms[room.tunnel] = nil }
+        guard rooms[room.tunnel] === room else { return }
+        rooms[room.tunnel] = nil
+        lastWords.add(room.lastWords)
     }
 
     func forEachRoom(_ work: (TunnelRoom) -> Void) {
@@ -106,6 +110,14 @@ final class RelayLoop {
     /// An agent told another relay that it will not bring the connection for this nonce.
     func refused(_ nonce: Nonce, _ reason: RefusalReason) {
         expected[nonce].flatMap { rooms[$0] }?.agentRefused(nonce, reason)
+    }
+
+    /// What other relays have to know about the limits of tunnels now.
+    func limitNews() -> LimitNews {
+        var news = lastWords
+        lastWords = LimitNews()
+        forEachRoom { $0.addLimitNews(to: &news) }
+        return news
     }
 
     // MARK: nonces

@@ -103,9 +103,11 @@ struct RelayProgram {
         let addresses = claims.map(\.address)
         defer { withExtendedLifetime(claims) {} }
         let endpoint = configuration.publicEndpoint ?? addresses[0].description
+        var patience = RelayPatience()
+        patience.parked = configuration.parked
         let context = RelayContext(
             relay: RelayIdentity(id: identity.id, region: configuration.region, endpoint: endpoint),
-            tls: identity.tls)
+            tls: identity.tls, patience: patience)
         let first = RelayLoop(number: 0, loop: main, context: context)
         for address in addresses { _ = try first.listen(address) }
         let rest = Gathering<Result<RelayLoopDoor, SystemError>>(expecting: threads.count)

@@ -34,6 +34,13 @@ final class Routes: Sendable {
     /// The region's relays by id.
     var relays: [String: RelayInfo] { table.withLock { $0.region?.relays ?? [:] } }
 
+    /// How many relays of the region may have players.
+    var relayCount: Int {
+        table.withLock { table in
+            table.region?.relays.values.count { $0.state == .active || $0.state == .draining } ?? 0
+        }
+    }
+
     /// What a relay without a room for the tunnel answers another.
     func answer(_ tunnel: String, relay: String) -> MeshAnswer {
         table.withLock { $0.answer(tunnel, relay: relay) }

@@ -15,6 +15,10 @@ final class TunnelRoom {
     /// What all players share while the tunnel's bytes are limited. Without a limit there is none to ask.
     private(set) var meter: SpliceMeter?
     private var meteredRate: Int?
+    /// How much of the tunnel's bytes this relay may pass.
+    private var bytes: ByteLimit
+    /// Relays that were told of players here.
+    private var told: Set<String> = []
     private var alarm: (timer: TimerID, due: Instant)?
     /// The highest generation seen here, in tickets or assignments: nobody older gets in again.
     private(set) var generation = 0
@@ -31,7 +35,8 @@ final class TunnelRoom {
         self.tunnel = tunnel
         desk = TunnelDesk(
             loop: relayLoop.number, rendezvous: relayLoop.context.relay.rendezvous, limits: limits,
-            timing: relayLoop.context.patience.desk)
+            timing: relayLoop.context.patience.desk, parked: relayLoop.context.patience.parked)
+        bytes = ByteLimit(limit: limits.bytes_per_s)
         followLimits()
         guard let assignment = relayLoop.context.routes.assignment(of: tunnel) else { return }
         followPlace(under: assignment)
@@ -156,6 +161,9 @@ final class TunnelRoom {
     func asked(_ question: MeshQuestion) -> MeshAnswer {
         let (answer, actions) = desk.asked(question, now: loop.now)
         perform(actions)
+        if question.isLogin, case .opened = answer {
+            shareAnew(bytes.admitted(at: question.rendezvous.relay, now: loop.now))
+        }
         return answer
     }
 
@@ -328,9 +336,87 @@ final class TunnelRoom {
         splice.start()
     }
 
-    /// Running players feel the desk's limits at once.
+    // MARK: limits across relays
+
+    var playersElsewhere: Int { desk.loginsElsewhere }
+
+    /// `settled`: of those whom this relay let in, these are in the report or have left again.
+    func playersReported(_ row: PresenceReport.Row, settled: [Nonce], at relay: String) {
+        desk.playersReported(row.players, at: relay, settled: settled, now: loop.now)
+        let isNew = bytes.reported(
+            players: row.players, demand: row.bytes_per_s, at: relay, now: loop.now)
+        shareAnew(isNew)
+        perform([])
+    }
+
+    func playersSettled(_ nonces: [Nonce], at relay: String) {
+        desk.playersSettled(nonces, at: relay, now: loop.now)
+        perform([])
+    }
+
+    /// No connection to the relay is left.
+    func relayGone(_ relay: String) {
+        told.remove(relay)
+        desk.relayGone(relay, now: loop.now)
+        bytes.gone(relay)
+        perform([])
+    }
+
+    /// What the players here may use, if it is the owner who says so.
+    func granted(_ bytes_per_s: Int, by relay: String) {
+        guard relayLoop.context.routes.assignment(of: tunnel)?.owner == relay else { return }
+        bytes.granted(bytes_per_s, now: loop.now)
+        followLimits()
+    }
+
+    /// A relay that is new has its share at once, and with it everybody another one.
+    private func shareAnew(_ isNew: Bool) {
+        guard isNew else { return }
+        followLimits()
+        var news = LimitNews()
+        addShares(to: &news)
+        guard !news.isEmpty else { return }
+        let told = news
+        relayLoop.context.mesh?.post { $0.limits.send(told) }
+    }
+
+    /// Once a second.
+    func addLimitNews(to news: inout LimitNews) {
+        if let meter, !splices.isEmpty {
+            bytes.measured(bytes: meter.bytes, isHeldBack: meter.wasHeldBack(), now: loop.now)
+        } else {
+            bytes.unused(now: loop.now)
+        }
+        followLimits()
+        let players = desk.loginsLetIn
+        let listeners = players > 0 ? Set(desk.place.listeners(limits: desk.limits)) : []
+        for relay in listeners.union(told) {
+            let row = PresenceReport.Row(
+                tunnel: tunnel, players: listeners.contains(relay) ? players : 0,
+                bytes_per_s: bytes.wanted_bytes_per_s)
+            news.presence.append((relay, row))
+        }
+        told = listeners
+        addShares(to: &news)
+    }
+
+    private func addShares(to news: inout LimitNews) {
+        for (relay, bytes_per_s) in bytes.grants {
+            news.shares.append((relay, ShareReport.Row(tunnel: tunnel, bytes_per_s: bytes_per_s)))
+        }
+    }
+
+    /// For those who were told of players here, when there are none and the room is gone.
+    var lastWords: LimitNews {
+        let row = PresenceReport.Row(tunnel: tunnel, players: 0, bytes_per_s: 0)
+        return LimitNews(presence: told.map { ($0, row) })
+    }
+
+    /// Running players feel the desk's limits, and this relay's share of them, at once.
     private func followLimits() {
-        let rate = desk.limits.bytes_per_s
+        bytes.limitChanged(desk.limits.bytes_per_s)
+        bytes.roleChanged(isOwner: desk.place.isOwner)
+        let rate = bytes.rate(relays: relayLoop.context.routes.relayCount, now: loop.now)
         guard rate != meteredRate else { return }
         meteredRate = rate
         guard let rate else {

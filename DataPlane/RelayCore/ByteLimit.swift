@@ -84,9 +84,9 @@ public struct ByteLimit: Sendable {
 
     /// For all players of the tunnel at this relay, in bytes a second; nil is no limit. `relays` may have players of
     /// the region, this one included.
-    public func rate(relays: Int, now: Instant) -> Int? {
+    public func rate(relays: @autoclosure () -> Int, now: Instant) -> Int? {
         guard let limit else { return nil }
-        return isOwner ? division.own : granted.rate(limit: limit, relays: relays, now: now)
+        return isOwner ? division.own : granted.rate(limit: limit, relays: relays(), now: now)
     }
 
     /// What the owner is told.

@@ -23,10 +23,10 @@ public struct GrantedShare: Sendable {
 
     /// In bytes a second. `relays` may have players of the region, this one included. A limit that changed since the
     /// owner spoke changes the share alike, until the owner speaks again.
-    public func rate(limit: Int, relays: Int, now: Instant) -> Int {
-        guard let word, now.since(word.at) < Self.silence else { return limit / max(1, relays) }
+    public func rate(limit: Int, relays: @autoclosure () -> Int, now: Instant) -> Int {
+        guard let word, now.since(word.at) < Self.silence else { return limit / max(1, relays()) }
         guard limit != word.limit else { return word.bytes_per_s }
-        guard word.limit > 0 else { return limit / max(1, relays) }
+        guard word.limit > 0 else { return limit / max(1, relays()) }
         return Int(Double(word.bytes_per_s) / Double(word.limit) * Double(limit))
     }
 }

@@ -18,24 +18,28 @@ struct ParkingPool: Sendable {
     private var failures = 0
     private var refillAt: Instant?
 
-    static let maxParked = 8
+    /// At most so many; none with 0.
+    private let most: Int
+    static let usualMost = 8
     /// Joins within this time ask for parked connections ahead of the next.
     static let demand = Milliseconds.seconds(10)
     /// A parked connection that lived so long did not fail but end.
     private static let goodLife = Milliseconds.seconds(10)
     private static let maxBackoff = Milliseconds.seconds(60)
 
+    init(most: Int = usualMost) { self.most = most }
+
     var parkedCount: Int { parked.count }
     var isEmpty: Bool { parked.isEmpty && underWay.isEmpty }
 
     /// One when it is quiet, one more for each recent join.
     private func target(now: Instant) -> Int {
-        min(Self.maxParked, 1 + recentJoins.count { now.since($0) < Self.demand })
+        min(most, 1 + recentJoins.count { now.since($0) < Self.demand })
     }
 
     mutating func joined(now: Instant) {
         recentJoins.append(now)
-        if recentJoins.count > Self.maxParked { recentJoins.removeFirst() }
+        if recentJoins.count > Self.usualMost { recentJoins.removeFirst() }
     }
 
     /// The freshest parked connection is the likeliest to be alive.
@@ -43,7 +47,7 @@ struct ParkingPool: Sendable {
 
     /// A nonce that is out brings a connection to park. False when there are enough.
     mutating func adopt(_ nonce: Nonce, until end: Instant) -> Bool {
-        guard parked.count + underWay.count < Self.maxParked else { return false }
+        guard parked.count + underWay.count < most else { return false }
         underWay[nonce] = end
         return true
     }
@@ -111,7 +115,7 @@ struct ParkingPool: Sendable {
     mutating func clear() -> (parked: [DataID], nonces: [Nonce]) {
         let all = (parked.map(\.data), Array(underWay.keys))
         let joins = recentJoins
-        self = ParkingPool()
+        self = ParkingPool(most: most)
         recentJoins = joins
         return all
     }

@@ -72,6 +72,14 @@ public struct TunnelDesk: Sendable {
             self.isOwner = isOwner
             self.others = others
         }
+
+        /// Who has to know of this relay's players of a tunnel with `limits`: the owner, who grants bytes and knows
+        /// when nobody plays, and where players are limited everybody who may come to let them in.
+        public func listeners(limits: Limits) -> [String] {
+            if limits.players != nil { return others }
+            if isOwner || limits.bytes_per_s == nil && limits.idle_timeout_s == nil { return [] }
+            return Array(others.prefix(1))
+        }
     }
 
     private struct Waiting: Sendable {
@@ -93,6 +101,8 @@ public struct TunnelDesk: Sendable {
         var inquiry: Inquiry?
         /// What other relays were told last. A connection with it came over another relay's link.
         var askedNonce: Nonce?
+        /// Another relay counts this player; it is not asked to once more.
+        var wasLetIn = false
         /// The agent key behind the data connection that is awaited or is to answer. Not known of another relay's
         /// link before its answer, which the connection may overtake.
         var agentKey: String?
@@ -118,7 +128,7 @@ public struct TunnelDesk: Sendable {
     private let timing: Timing
     public private(set) var limits: Limits
     public private(set) var hasLink = false
-    private var place = Place()
+    public private(set) var place = Place()
     private var linkLostAt: Instant?
     /// The agent key of the link that is there, or was the last one: every nonce went out over it.
     private var agentKey: String?
@@ -131,7 +141,7 @@ public struct TunnelDesk: Sendable {
     /// Since when the owner has had a link and nobody playing or about to, anywhere; nil otherwise. Each link starts
     /// it anew.
     private var emptySince: Instant?
-    private var pool = ParkingPool()
+    private var pool: ParkingPool
     /// With which nonce another relay's player was let in: when asked about them again, the newer takes its place.
     private var guests: [Guest: Nonce] = [:]
     /// Agent keys that are worth nothing any more.
@@ -139,8 +149,15 @@ public struct TunnelDesk: Sendable {
     /// A tunnel that cannot bring connections is not let pile up players without end.
     private static let maxWaiting = 256
 
+    /// How many data connections are kept ready ahead of need, unless the relay is told otherwise.
+    public static let usualParked = ParkingPool.usualMost
+
     /// `loop` becomes the first byte of every nonce; `rendezvous` is this relay.
-    public init(loop: UInt8, rendezvous: Rendezvous, limits: Limits, timing: Timing = Timing()) {
+    public init(
+        loop: UInt8, rendezvous: Rendezvous, limits: Limits, timing: Timing = Timing(),
+        parked: Int = usualParked
+    ) {
+        pool = ParkingPool(most: parked)
         self.loop = loop
         self.rendezvous = rendezvous
         self.limits = limits
@@ -259,7 +276,8 @@ public struct TunnelDesk: Sendable {
     public mutating func playerArrived(
         _ player: PlayerID, isLogin: Bool, now: Instant, using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
-        if isLogin, isFull { return [.turnAway(player, .full)] }
+        // Who has to ask the owner trusts what it counts, not what it said of others a second ago.
+        if isLogin, mustAskOwner(isLogin: true) ? isFullHere : isFull { return [.turnAway(player, .full)] }
         defer { noteEmptiness(now) }
         guard waiting.count < Self.maxWaiting else { return [.turnAway(player, .full)] }
         let end = now + (isLogin ? timing.loginPatience : timing.statusPatience)
@@ -311,11 +329,15 @@ public struct TunnelDesk: Sendable {
             + waiting.values.count {
                 guard $0.isLogin else { return false }
                 return switch $0.stage {
-                case .forLink, .forOthers: false
+                case .forLink: false
+                case .forOthers: $0.wasLetIn
                 case .forData, .forAnswer: true
                 }
             }
     }
+
+    /// Players at other relays, as far as this one knows.
+    public var loginsElsewhere: Int { remote.logins }
 
     /// Whether a player who waits at `relay` may come, who counts as there from now on. Asking again about the same
     /// nonce changes nothing.
@@ -364,6 +386,7 @@ public struct TunnelDesk: Sendable {
             // A key that is worth nothing brought it: somebody has not heard of that yet.
             if isRevoked(key) { return letGo(of: state.stage) + turnAway(player, .agentAway) }
             state.agentKey = key
+            state.wasLetIn = true
             if case .forOthers = state.stage {
                 state.stage = .forData(nonce)
                 state.inquiry = nil
@@ -429,12 +452,17 @@ public struct TunnelDesk: Sendable {
     ) -> [DeskAction] {
         guard let state = waiting[player], case .forOthers(let nonce) = state.stage else { return [] }
         switch step {
-        case .ask(let relay): return [.ask(relay, player, nonce, isLogin: state.isLogin)]
+        case .ask(let relay):
+            return [.ask(relay, player, nonce, isLogin: state.isLogin && !state.wasLetIn)]
         // The owner is silent or has no link: this relay's own link counts.
         case .roundIsOver where hasLink:
             waiting[player]?.inquiry = nil
             waiting[player]?.askedNonce = nil
             waiting[player]?.deadline = state.end
+            // The player counts among those who wait here already.
+            if state.isLogin, let cap = limits.players, logins + remote.logins > cap {
+                return [.forget(nonce)] + turnAway(player, .full)
+            }
             return [.forget(nonce)] + serve(player, now: now, using: &random)
         case .roundIsOver: return []
         }
@@ -533,6 +561,7 @@ public struct TunnelDesk: Sendable {
     private var logins: Int { loginsPlaying + waiting.values.count(where: { $0.isLogin }) }
 
     private var isFull: Bool { limits.players.map { logins + remote.logins >= $0 } ?? false }
+    private var isFullHere: Bool { limits.players.map { logins >= $0 } ?? false }
 
     private mutating func noteEmptiness(_ now: Instant) {
         let isEmpty = hasLink && place.isOwner && logins == 0 && remote.logins == 0
