@@ -66,7 +66,7 @@ final class AgentRunner {
         case .probe(let call, let regions):
             RegionProbe.measure(regions, on: loop) { [weak self] times in self?.feed(.probed(call, times)) }
         case .checkLocalServer: checkLocalServer()
-        case .dial(let id, let placement): dial(id, placement)
+        case .dial(let id, let relay): dial(id, relay)
         case .send(let id, let frame): links[id]?.send(frame)
         case .closeLink(let id): links[id]?.close()
         case .bring(let request): bring(request)
@@ -94,7 +94,7 @@ final class AgentRunner {
         }
     }
 
-    private func dial(_ id: LinkID, _ placement: Placement) {
+    private func dial(_ id: LinkID, _ relay: PlacedRelay) {
         let link = Link(loop: loop) { [weak self] event in
             switch event {
             case .opened: self?.feed(.linkOpened(id))
@@ -104,7 +104,7 @@ final class AgentRunner {
         }
         link.onGone = { [weak self] in self?.linkGone(id) }
         links[id] = link
-        link.dial(placement)
+        link.dial(relay)
     }
 
     private func linkGone(_ id: LinkID) {

@@ -26,15 +26,15 @@ final class Link: StreamHandler {
         self.tell = tell
     }
 
-    func dial(_ placement: Placement) {
+    func dial(_ relay: PlacedRelay) {
         let codec: TLSCodec
         do throws(CodecError) {
-            codec = try Self.codec(for: placement)
+            codec = try Self.codec(for: relay)
         } catch {
             let reason = error.reason
             return loop.atEndOfTurn { [self] in fail(reason) }
         }
-        loop.connect(placement.endpoint, timeout: Self.connectLimit) { [self] result in
+        loop.connect(relay.endpoint, timeout: Self.connectLimit) { [self] result in
             switch consume result {
             case .failure(let error): fail(error.description)
             case .success(let descriptor):
@@ -48,14 +48,14 @@ final class Link: StreamHandler {
 
     /// The relay is the one that holds the key of the announced certificate; behind a shared entry its id, as
     /// the server name, leads to it.
-    private static func codec(for placement: Placement) throws(CodecError) -> TLSCodec {
+    private static func codec(for relay: PlacedRelay) throws(CodecError) -> TLSCodec {
         let context: TLSClientContext
         do throws(TLSError) {
-            context = try TLSClientContext(verify: .pinned(fingerprint: placement.fingerprint))
+            context = try TLSClientContext(verify: .pinned(fingerprint: relay.fingerprint))
         } catch {
             throw CodecError(error.description)
         }
-        return try context.codec(serverName: placement.relay)
+        return try context.codec(serverName: relay.id)
     }
 
     func send(_ frame: LinkFrame) { stream?.send(frame.encode()) }

@@ -6,8 +6,9 @@ import Core
 /// never wait for their reader: players come first.
 final class Terminal {
     private let json: Bool
-    /// The reason of the last reconnect that was told: a person need not read it twice a second.
-    private var lastReason: String?
+    /// The last reconnect that was told, and when: a person need not read the same again and again.
+    private var lastReason: (text: String, told: Instant)?
+    private static let sameReasonPause = Milliseconds.minutes(1)
 
     private let output: LineOutput
 
@@ -29,12 +30,15 @@ final class Terminal {
     func tell(_ notice: Notice) {
         if json { return output.write(notice.json.text + "\n") }
         if case .failed = notice { return Self.complain(notice.text) }
-        if case .reconnecting(let after, let reason) = notice {
-            if reason == lastReason, after < .seconds(1) { return }
-            lastReason = reason
+        if case .reconnecting(_, let reason) = notice {
+            let now = Instant.now()
+            if let last = lastReason, last.text == reason, now < last.told + Self.sameReasonPause { return }
+            lastReason = (reason, now)
         }
         if case .ready = notice { lastReason = nil }
-        output.write(notice.isMoment ? Self.clock() + "  " + notice.text : notice.text)
+        let text = notice.text
+        guard !text.isEmpty else { return }
+        output.write(notice.isMoment ? Self.clock() + "  " + text : text)
     }
 
     static func print(_ text: String) { write(text, to: 1) }

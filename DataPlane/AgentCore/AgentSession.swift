@@ -1,11 +1,13 @@
 import Core
 import Wire
 
-/// One run of the agent, from finding its tunnel to keeping a link to the tunnel's relay, as a value: events and
+/// One run of the agent, from finding its tunnel to keeping links to the tunnel's relays, as a value: events and
 /// the time go in, actions come out. It owns no socket, clock or randomness.
 ///
-/// At any time there is at most one link that serves (`active`) and one attempt to get one (`attempt`). A MIGRATE
-/// starts an attempt while the active link stays; everything else starts one when there is no active link.
+/// The newest placement names the owner and perhaps a standby; the session keeps one link to each, and serves
+/// players from whichever is up. Each link has its own watch and its own attempt, and there is one question to the
+/// control plane at a time. What is lacking makes the next question due; what an answer no longer names is let go
+/// only when the owner that it names has said WELCOME.
 public struct AgentSession: Sendable {
     public struct Options: Sendable {
         /// This run's id, by which the control plane knows that a question comes from the same agent again.
@@ -64,7 +66,7 @@ public struct AgentSession: Sendable {
         /// Measure how long connecting to these takes.
         case probe(CallID, [Region])
         case checkLocalServer
-        case dial(LinkID, Placement)
+        case dial(LinkID, PlacedRelay)
         case send(LinkID, LinkFrame)
         /// After what was sent; no `linkClosed` follows.
         case closeLink(LinkID)
@@ -84,53 +86,51 @@ public struct AgentSession: Sendable {
         public init(_ number: Int) { self.number = number }
     }
 
-    enum Attempt: Sendable {
+    enum Mode: Sendable {
+        case running
+        /// Closed for want of players, until a person wants it open again.
+        case asleep
+        /// Another session serves the tunnel; this one's players play on.
+        case finishing(until: Instant)
+        case ended
+    }
+
+    enum Conversation: Sendable {
         case none
         case asking(CallID, ControlRequest)
         case probing(CallID)
-        case linking(LinkID, Placement, deadline: Instant)
-        case waiting(until: Instant)
 
         var isNone: Bool { if case .none = self { true } else { false } }
     }
 
-    struct ActiveLink: Sendable {
-        let id: LinkID
-        let placement: Placement
-        let since: Instant
-        var watch: LinkWatch
-        var limits: Limits
-    }
-
     let options: Options
-    var attempt = Attempt.none
-    var active: ActiveLink?
+    var mode = Mode.running
+    var conversation = Conversation.none
+    /// When to ask for a placement, since something is lacking.
+    var nextAsk: Instant?
+    /// The control plane wants no question before.
+    var quietUntil: Instant?
+    /// When to fetch fresh tickets although nothing is lacking.
+    var refreshAt: Instant?
     var tunnel: Tunnel?
-    /// The newest placement with its ticket, good for coming back while the control plane is away.
-    var held: Placement?
-    /// Relays that could not be reached since the last time that one could.
+    var tunnelsSoFar: [Tunnel] = []
+    /// The newest one; its tickets are good for coming back while the control plane is away.
+    var placement: Placement?
+    /// Of the newest placement.
+    var refusedTickets: Set<String> = []
+    /// At most one to a relay.
+    var links: [RelayLink] = []
+    /// Relays that could not be reached, or that ended a link, since all links were up.
     var unreachable: [String] = []
     var backoff: Backoff
     /// The first relay that cannot be reached costs no wait: the one before has already spread the agents of a
     /// dead relay in time.
     var mayHurry = true
-    var tunnelsSoFar: [Tunnel] = []
-    var isEnded = false
-    private var isAsleep = false
+    /// The relay that people were told players come in through.
+    var toldRelay: String?
+    var wasReady = false
+    var players = Players()
     private var lastNumber = 0
-    private var dataConnections = 0
-    private var visits: [Int: (visit: Visit, since: Instant)] = [:]
-    private var localServerAnswers: Bool?
-    private var lastLocalWarning: Instant?
-
-    /// A relay gets so long from the dial to WELCOME.
-    static let linkLimit = Milliseconds.seconds(8)
-    /// A link that lasted so long was a good one: the next wait is short again.
-    static let goodLink = Milliseconds.seconds(10)
-    static let maxExcluded = 8
-    /// Neither what the person asked for nor a failure.
-    static let asleepExit: Int32 = 3
-    private static let localWarningPause = Milliseconds.seconds(30)
 
     public init(_ options: Options) {
         self.options = options
@@ -139,137 +139,54 @@ public struct AgentSession: Sendable {
 
     /// When to come back with `.timePassed`.
     public var deadline: Instant? {
-        var next: Instant?
-        switch attempt {
-        case .none, .asking, .probing: break
-        case .linking(_, _, let deadline): next = deadline
-        case .waiting(let until): next = until
+        switch mode {
+        case .asleep, .ended: nil
+        case .finishing(let until): until
+        case .running:
+            (links.map { $0.deadline } + [conversation.isNone ? questionDue : nil].compactMap { $0 }).min()
         }
-        guard let watch = active?.watch.deadline else { return next }
-        return next.map { min($0, watch) } ?? watch
     }
 
-    public var playerCount: Int { visits.count }
+    /// When to ask the control plane again.
+    var questionDue: Instant? {
+        let due = (links.map { $0.askAt } + [nextAsk, refreshAt]).compactMap { $0 }.min()
+        return due.map { max($0, quietUntil ?? $0) }
+    }
+
+    public var playerCount: Int { players.visits.count }
 
     public mutating func handle(_ event: Event, at now: Instant) -> [Action] {
-        guard !isEnded else {
-            if case .interrupted = event { return [.exit(0)] }
-            return []
-        }
         var actions: [Action] = []
-        switch event {
-        case .start:
-            actions += [.tell(.starting(local: options.local)), .checkLocalServer]
-            begin(&actions)
-        case .answered(let call, let result): answered(call, result, now, &actions)
-        case .probed(let call, let times): probed(call, times, now, &actions)
-        case .linkOpened(let link): linkOpened(link, &actions)
-        case .received(let link, let frame): received(link, frame, now, &actions)
-        case .linkClosed(let link, let reason): linkClosed(link, reason, now, &actions)
-        case .dataConnectionFailed(let request, let reason): refuse(request, reason, &actions)
-        case .dataConnectionEnded: dataConnections -= 1
-        case .localServer(let answers, let forPlayer): localServer(answers, forPlayer, now, &actions)
-        case .playerJoined(let visit):
-            visits[visit.id] = (visit, now)
-            actions.append(.tell(.playerJoined(visit, players: visits.count)))
-        case .playerLeft(let id):
-            guard let stay = visits.removeValue(forKey: id) else { break }
-            actions.append(
-                .tell(.playerLeft(stay.visit, players: visits.count, stay: now.since(stay.since))))
-        case .timePassed: timePassed(now, &actions)
-        case .woken:
-            guard isAsleep else { break }
-            isAsleep = false
-            begin(&actions)
-        case .interrupted:
-            actions.append(.tell(.stopping(players: visits.count)))
-            end(exitCode: 0, &actions)
+        switch mode {
+        case .running: handle(event, now, &actions)
+        case .asleep: handleAsleep(event, now, &actions)
+        case .finishing(let until): handleFinishing(event, until, now, &actions)
+        case .ended: if case .interrupted = event { actions.append(.exit(0)) }
         }
         return actions
     }
 
-    // MARK: data connections and players
-
-    mutating func bring(_ request: DataRequest, _ actions: inout [Action]) {
-        guard dataConnections < options.maxDataConnections else { return refuse(request, .busy, &actions) }
-        dataConnections += 1
-        actions.append(.bring(request))
-    }
-
-    /// On the link that asked, if it is still there: the player need not wait for the relay's own deadline.
-    private func refuse(_ request: DataRequest, _ reason: RefusalReason, _ actions: inout [Action]) {
-        guard active?.id == request.link else { return }
-        actions.append(.send(request.link, .refuse(request.nonce, request.rendezvous, reason)))
-    }
-
-    /// Tells when the local server goes away and comes back; while it is away, not for every player.
-    private mutating func localServer(
-        _ answers: Bool, _ forPlayer: Bool, _ now: Instant, _ actions: inout [Action]
-    ) {
-        let before = localServerAnswers
-        localServerAnswers = answers
-        if answers {
-            lastLocalWarning = nil
-            if before == false { actions.append(.tell(.localServerBack(options.local))) }
-            return
+    private mutating func handle(_ event: Event, _ now: Instant, _ actions: inout [Action]) {
+        switch event {
+        case .start:
+            actions += [.tell(.starting(local: options.local)), .checkLocalServer]
+            ask(now, &actions)
+        case .answered(let call, let result): answered(call, result, now, &actions)
+        case .probed(let call, let times): probed(call, times, &actions)
+        case .linkOpened(let link): linkOpened(link, &actions)
+        case .received(let link, let frame): received(link, frame, now, &actions)
+        case .linkClosed(let link, let reason): linkClosed(link, reason, now, &actions)
+        case .timePassed: timePassed(now, &actions)
+        case .woken: break
+        case .interrupted: interrupted(&actions)
+        case .dataConnectionFailed, .dataConnectionEnded, .localServer, .playerJoined, .playerLeft:
+            handlePlayers(event, now, &actions)
         }
-        if let lastLocalWarning, now < lastLocalWarning + Self.localWarningPause { return }
-        lastLocalWarning = now
-        actions.append(.tell(.localServerSilent(options.local, playerWaits: forPlayer)))
+        if case .running = mode { keepGoing(now, &actions) }
     }
-
-    // MARK: sleep
-
-    /// The relay closed the tunnel: nobody had played for `idle_s`. With nobody there to open it again, it ends.
-    mutating func fallAsleep(idle_s: Int?, _ now: Instant, _ actions: inout [Action]) {
-        // They came through a relay that this one does not know of.
-        guard visits.isEmpty else { return wait("players are still here", now, &actions) }
-        if case .linking(let link, _, _) = attempt { actions.append(.closeLink(link)) }
-        attempt = .none
-        backoff.reset()
-        actions.append(
-            .tell(.asleep(address: tunnel?.hostname ?? "", idle_s: idle_s, canWake: options.canWake)))
-        guard options.canWake else {
-            isEnded = true
-            return actions.append(.exit(Self.asleepExit))
-        }
-        isAsleep = true
-        actions.append(.awaitWake)
-    }
-
-    // MARK: shared by the parts
 
     mutating func nextNumber() -> Int {
         lastNumber += 1
         return lastNumber
-    }
-
-    /// Stops for a reason that only a person can remove.
-    mutating func fail(_ failure: AgentFailure, _ actions: inout [Action]) {
-        actions.append(.tell(.failed(failure)))
-        end(exitCode: 1, &actions)
-    }
-
-    private mutating func end(exitCode: Int32, _ actions: inout [Action]) {
-        if let active {
-            actions.append(.send(active.id, .goAway(reconnectIn: Milliseconds(0), .stopping)))
-            actions.append(.closeLink(active.id))
-        }
-        if case .linking(let link, _, _) = attempt { actions.append(.closeLink(link)) }
-        active = nil
-        attempt = .none
-        isEnded = true
-        actions.append(.exit(exitCode))
-    }
-
-    /// `asked` is what the other side wants; otherwise the wait grows with each failure.
-    mutating func wait(
-        _ reason: String, asked: Milliseconds? = nil, atOnce: Bool = false, _ now: Instant,
-        _ actions: inout [Action]
-    ) {
-        var time = atOnce ? Milliseconds(0) : backoff.next()
-        if let asked { time = max(time, backoff.spread(asked)) }
-        attempt = .waiting(until: now + time)
-        actions.append(.tell(.reconnecting(after: time, reason: reason)))
     }
 }

@@ -1,100 +1,102 @@
 import Core
 import Wire
 
-/// The link: greeting, frames, silence, moving and coming back.
+/// What links say, and their silence.
 extension AgentSession {
-    mutating func linkOpened(_ link: LinkID, _ actions: inout [Action]) {
-        guard case .linking(link, let placement, _) = attempt else { return }
-        actions.append(.send(link, .hello(ticket: placement.ticket)))
-    }
+    /// However long a relay gives: an agent that waits longer has forgotten why.
+    private static let maxMigrateTime = Milliseconds.minutes(5)
 
-    mutating func received(_ link: LinkID, _ frame: LinkFrame, _ now: Instant, _ actions: inout [Action]) {
-        if active?.id == link {
-            active?.watch.heard(now)
-            activeReceived(link, frame, now, &actions)
-        } else if case .linking(link, let placement, _) = attempt {
-            attemptReceived(link, placement, frame, now, &actions)
+    mutating func linkOpened(_ id: LinkID, _ actions: inout [Action]) {
+        guard let index = index(id), let placement, let relay = placement.relay(links[index].relay) else {
+            return
         }
+        links[index].greeted(generation: placement.generation)
+        actions.append(.send(id, .hello(ticket: relay.ticket)))
     }
 
-    private mutating func attemptReceived(
-        _ link: LinkID, _ placement: Placement, _ frame: LinkFrame, _ now: Instant, _ actions: inout [Action]
-    ) {
+    mutating func received(_ id: LinkID, _ frame: LinkFrame, _ now: Instant, _ actions: inout [Action]) {
+        guard let index = index(id) else { return }
+        links[index].heard(now)
         switch frame {
-        case .welcome(let limits): welcomed(link, placement, limits, now, &actions)
-        case .ping(let token): actions.append(.send(link, .pong(token)))
+        case .welcome(let limits):
+            guard links[index].hasSpoken else { return }
+            welcomed(index, limits, now, &actions)
+        case .ping(let token): actions.append(.send(id, .pong(token)))
         case .goAway(let reconnectIn, let reason):
-            attempt = .none
-            actions.append(.closeLink(link))
-            dismissed(placement, reconnectIn, reason, now, &actions)
-        // Nothing else has a meaning before WELCOME.
-        default: break
+            actions.append(.closeLink(id))
+            dismissed(links[index], reconnectIn, reason, now, &actions)
+        default: if links[index].isUp { served(index, frame, now, &actions) }
         }
     }
 
     private mutating func welcomed(
-        _ link: LinkID, _ placement: Placement, _ limits: Limits, _ now: Instant, _ actions: inout [Action]
+        _ index: Int, _ limits: Limits, _ now: Instant, _ actions: inout [Action]
     ) {
-        let address = tunnel?.hostname ?? ""
-        if let old = active {
-            actions.append(.send(old.id, .goAway(reconnectIn: Milliseconds(0), .stopping)))
-            actions += [.closeLink(old.id), .closeParked(old.id)]
-            actions.append(.tell(.migrated(address: address, relay: placement.relay)))
-        } else {
-            actions.append(
-                .tell(.ready(address: address, relay: placement.relay, region: tunnel?.region ?? "")))
-        }
-        active = ActiveLink(
-            id: link, placement: placement, since: now, watch: LinkWatch(now: now), limits: limits)
-        attempt = .none
-        unreachable = []
+        let link = links[index]
+        links[index].welcomed(limits, now)
         mayHurry = true
+        if !link.isUp, link.relay == placement?.standby?.id {
+            actions.append(.tell(.standbyUp(relay: link.relay)))
+        }
+        advance(now, &actions)
     }
 
-    private mutating func activeReceived(
-        _ link: LinkID, _ frame: LinkFrame, _ now: Instant, _ actions: inout [Action]
+    /// What has a meaning only behind WELCOME.
+    private mutating func served(
+        _ index: Int, _ frame: LinkFrame, _ now: Instant, _ actions: inout [Action]
     ) {
+        let id = links[index].id
         switch frame {
         case .park(let nonces, let rendezvous):
             for nonce in nonces {
-                bring(DataRequest(link: link, nonce: nonce, rendezvous: rendezvous, isParked: true), &actions)
+                bring(DataRequest(link: id, nonce: nonce, rendezvous: rendezvous, isParked: true), &actions)
             }
         case .open(let nonce, let rendezvous):
-            bring(DataRequest(link: link, nonce: nonce, rendezvous: rendezvous, isParked: false), &actions)
-        case .ping(let token): actions.append(.send(link, .pong(token)))
-        case .limits(let limits): active?.limits = limits
-        case .migrate:
-            if attempt.isNone { begin(&actions) }
-        case .goAway(let reconnectIn, let reason):
-            guard let active else { return }
-            let placement = active.placement
-            actions.append(.closeLink(link))
-            dropActive(now, &actions)
-            if reason == .idle { return fallAsleep(idle_s: active.limits.idle_timeout_s, now, &actions) }
-            // A move under way goes on; only a final word ends it.
-            if attempt.isNone || reason.isFinal {
-                dismissed(placement, reconnectIn, reason, now, &actions)
-            }
-        // The agent's own frames, or a second WELCOME.
-        case .hello, .welcome, .refuse, .pong: break
+            bring(DataRequest(link: id, nonce: nonce, rendezvous: rendezvous, isParked: false), &actions)
+        case .limits(let limits): links[index].limitsChanged(limits)
+        case .migrate(let within, let leave): migrate(index, within, leave, now)
+        // The agent's own frames.
+        case .hello, .welcome, .refuse, .ping, .pong, .goAway: break
         }
+    }
+
+    /// Somewhere in the time that the relay gives, so that not all of its agents ask at once. What a relay says
+    /// about a ticket that is replaced already, it says again if it holds for the new one.
+    private mutating func migrate(_ index: Int, _ within: Milliseconds, _ leave: Bool, _ now: Instant) {
+        let link = links[index]
+        guard placement?.names(link.relay) == true, leave || !link.isRenewing else { return }
+        links[index].wish = max(link.wish, leave ? .leave : .fetch)
+        let due = now + backoff.within(min(within, Self.maxMigrateTime))
+        links[index].askAt = link.askAt.map { min($0, due) } ?? due
     }
 
     /// The relay ended a link on purpose.
     private mutating func dismissed(
-        _ placement: Placement, _ reconnectIn: Milliseconds, _ reason: GoAwayReason, _ now: Instant,
+        _ link: RelayLink, _ reconnectIn: Milliseconds, _ reason: GoAwayReason, _ now: Instant,
         _ actions: inout [Action]
     ) {
-        let address = tunnel?.hostname ?? ""
+        var isToBlame = false
         switch reason {
-        case .replaced: return fail(.replaced(address: address), &actions)
-        case .revoked: return fail(.revoked(address: address), &actions)
-        case .ticketRefused, .staleGeneration: forget(placement)
-        case .overloaded, .draining, .stopping: exclude(placement.relay)
-        case .idle: return fallAsleep(idle_s: nil, now, &actions)
-        case .unspecified, .protocolError: break
+        case .replaced:
+            forget(link.id)
+            if link.isUp { actions.append(.closeParked(link.id)) }
+            return replaced(now, &actions)
+        case .revoked:
+            forget(link.id)
+            return fail(.revoked(address: tunnel?.hostname ?? ""), &actions)
+        // With players here, they came through a relay that this one does not know of.
+        case .idle where isOwner(link) && playerCount == 0:
+            forget(link.id)
+            if link.isUp { actions.append(.closeParked(link.id)) }
+            return fallAsleep(idle_s: link.limits.idle_timeout_s, &actions)
+        case .ticketRefused, .staleGeneration:
+            if let ticket = placement?.relay(link.relay)?.ticket { refusedTickets.insert(ticket) }
+        case .overloaded, .draining, .stopping: isToBlame = true
+        case .idle, .unspecified, .protocolError: break
         }
-        wait(Self.words(for: reason, placement.relay), asked: reconnectIn, now, &actions)
+        lost(
+            link.id, Self.words(for: reason, link.relay), isToBlame: isToBlame, atLeast: reconnectIn, now,
+            &actions)
     }
 
     private static func words(for reason: GoAwayReason, _ relay: String) -> String {
@@ -108,54 +110,31 @@ extension AgentSession {
         }
     }
 
-    mutating func linkClosed(_ link: LinkID, _ reason: String, _ now: Instant, _ actions: inout [Action]) {
-        if active?.id == link {
-            let relay = active?.placement.relay ?? ""
-            dropActive(now, &actions)
-            if attempt.isNone { wait("the link to relay \(relay) broke: \(reason)", now, &actions) }
-        } else if case .linking(link, let placement, _) = attempt {
-            exclude(placement.relay)
-            attempt = .none
-            wait("relay \(placement.relay) cannot be reached: \(reason)", atOnce: mayHurry, now, &actions)
-            mayHurry = false
-        }
+    mutating func linkClosed(_ id: LinkID, _ reason: String, _ now: Instant, _ actions: inout [Action]) {
+        guard let link = link(id) else { return }
+        let words =
+            link.isUp
+            ? "the link to relay \(link.relay) broke: \(reason)"
+            : "relay \(link.relay) cannot be reached: \(reason)"
+        lost(id, words, isToBlame: true, now, &actions)
     }
 
     mutating func timePassed(_ now: Instant, _ actions: inout [Action]) {
-        if let link = active?.id {
-            switch active?.watch.check(now) ?? .quiet {
+        for id in links.map({ $0.id }) {
+            guard let index = index(id) else { continue }
+            if links[index].isLate(now) {
+                actions.append(.closeLink(id))
+                linkClosed(id, "no answer for \(RelayLink.limit.count / 1000) s", now, &actions)
+                continue
+            }
+            switch links[index].check(now) {
             case .quiet: break
-            case .ask(let token): actions.append(.send(link, .ping(token)))
+            case .ask(let token): actions.append(.send(id, .ping(token)))
             case .dead:
-                actions.append(.closeLink(link))
-                // It may still accept connections and be dead all the same.
-                exclude(active?.placement.relay ?? "")
-                linkClosed(link, "no sign of life for \(LinkWatch.deadAfter.count / 1000) s", now, &actions)
+                actions.append(.closeLink(id))
+                linkClosed(id, "no sign of life for \(LinkWatch.deadAfter.count / 1000) s", now, &actions)
             }
         }
-        switch attempt {
-        case .waiting(let until) where now >= until: begin(&actions)
-        case .linking(let link, _, let deadline) where now >= deadline:
-            actions.append(.closeLink(link))
-            linkClosed(link, "no answer for \(Self.linkLimit.count / 1000) s", now, &actions)
-        default: break
-        }
-    }
-
-    private mutating func dropActive(_ now: Instant, _ actions: inout [Action]) {
-        guard let dropped = active.take() else { return }
-        actions.append(.closeParked(dropped.id))
-        if now >= dropped.since + Self.goodLink { backoff.reset() }
-    }
-
-    /// A ticket that was refused is not tried again.
-    private mutating func forget(_ placement: Placement) {
-        if held == placement { held = nil }
-    }
-
-    private mutating func exclude(_ relay: String) {
-        guard !unreachable.contains(relay) else { return }
-        unreachable.append(relay)
-        if unreachable.count > Self.maxExcluded { unreachable.removeFirst() }
+        if conversation.isNone, let due = questionDue, now >= due { ask(now, &actions) }
     }
 }

@@ -1,26 +1,54 @@
 import Core
 
-/// Waiting times between attempts: full jitter, so that many agents that lost the same relay do not come back
-/// together. The n-th wait is random between 0 and 0.5 s · 2ⁿ, at most 30 s.
+/// Waiting times between questions to the control plane: full jitter, so that many agents that lost the same relay
+/// do not come back together. The n-th wait is random between 0 and first · 2ⁿ, at most `most`.
 struct Backoff: Sendable {
+    /// How urgent the next question is.
+    enum Pace: Sendable {
+        /// Nobody can join.
+        case nothingServes
+        /// Players come in, but not by the owner.
+        case ownerLacks
+        /// Only the reserve is missing.
+        case standbyLacks
+
+        var first: Milliseconds {
+            switch self {
+            case .nothingServes: .seconds(1)
+            case .ownerLacks, .standbyLacks: .seconds(10)
+            }
+        }
+
+        var most: Milliseconds {
+            switch self {
+            case .nothingServes: .seconds(30)
+            case .ownerLacks: .minutes(1)
+            case .standbyLacks: .minutes(5)
+            }
+        }
+    }
+
     private var failures = 0
     private var random: SplitMix64
-    private static let first = 500
-    private static let most = 30_000
 
     init(seed: UInt64) { random = SplitMix64(state: seed) }
 
     mutating func reset() { failures = 0 }
 
-    mutating func next() -> Milliseconds {
-        let limit = min(Self.most, Self.first << min(failures, 10))
+    mutating func next(_ pace: Pace) -> Milliseconds {
+        let limit = min(pace.most.count, pace.first.count << min(failures, 10))
         failures += 1
-        return Milliseconds(Int.random(in: 0...limit, using: &random))
+        return within(Milliseconds(limit))
     }
 
-    /// A wait that was asked for, and up to as much again (at most 5 s) so that not all come at its end.
+    /// Some time up to `most`.
+    mutating func within(_ most: Milliseconds) -> Milliseconds {
+        Milliseconds(Int.random(in: 0...max(0, most.count), using: &random))
+    }
+
+    /// A wait that was asked for, and up to half of it again so that not all come at its end.
     mutating func spread(_ asked: Milliseconds) -> Milliseconds {
-        Milliseconds(asked.count + Int.random(in: 0...min(asked.count, 5000), using: &random))
+        Milliseconds(asked.count + within(Milliseconds(asked.count / 2)).count)
     }
 }
 

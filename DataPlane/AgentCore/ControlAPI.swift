@@ -91,26 +91,6 @@ public struct Region: Sendable, Hashable {
     }
 }
 
-/// Where the tunnel lives and the ticket for it. The ticket does not print.
-public struct Placement: Sendable, Hashable, CustomStringConvertible {
-    public var generation: Int
-    public var relay: String
-    public var endpoint: Endpoint
-    /// SHA-256 of the relay's certificate in hex.
-    public var fingerprint: String
-    public var ticket: String
-
-    public init(generation: Int, relay: String, endpoint: Endpoint, fingerprint: String, ticket: String) {
-        self.generation = generation
-        self.relay = relay
-        self.endpoint = endpoint
-        self.fingerprint = fingerprint
-        self.ticket = ticket
-    }
-
-    public var description: String { "generation \(generation) at \(relay)" }
-}
-
 /// Why there is no answer.
 public enum ControlFailure: Error, Sendable, Hashable {
     /// No connection, or none that lasted: the reason in words.
@@ -138,4 +118,7 @@ public struct Refusal: Sendable, Hashable {
 
     /// Worth another try without anybody doing anything.
     var isPassing: Bool { status == 429 || status == 408 || status >= 500 }
+
+    /// Nothing is wrong: many ask at once, and this one is to come later.
+    var isQueue: Bool { status == 429 || (status == 503 && code == "busy") }
 }

@@ -81,13 +81,24 @@ extension Region {
 
 extension Placement {
     init?(json: JSON) {
-        guard let generation = json["generation"]?.integerValue, let relay = json["relay"],
-            let id = relay["id"]?.stringValue, !id.isEmpty,
-            let endpoint = relay["endpoint"]?.stringValue.flatMap({ Endpoint($0) }),
-            let fingerprint = relay["fingerprint"]?.stringValue, let ticket = json["ticket"]?.stringValue
+        guard let generation = json["generation"]?.integerValue, let ticket = json["ticket"]?.stringValue,
+            let owner = json["relay"].flatMap({ PlacedRelay(json: $0, ticket: ticket) })
         else { return nil }
+        var standby: PlacedRelay?
+        if let other = json["standby"], let ticket = other["ticket"]?.stringValue {
+            standby = PlacedRelay(json: other, ticket: ticket)
+        }
         self.init(
-            generation: Int(generation), relay: id, endpoint: endpoint, fingerprint: fingerprint,
-            ticket: ticket)
+            generation: Int(generation), owner: owner, standby: standby?.id == owner.id ? nil : standby)
+    }
+}
+
+extension PlacedRelay {
+    init?(json: JSON, ticket: String) {
+        guard let id = json["id"]?.stringValue, !id.isEmpty,
+            let endpoint = json["endpoint"]?.stringValue.flatMap({ Endpoint($0) }),
+            let fingerprint = json["fingerprint"]?.stringValue
+        else { return nil }
+        self.init(id: id, endpoint: endpoint, fingerprint: fingerprint, ticket: ticket)
     }
 }

@@ -7,8 +7,14 @@ public enum Notice: Sendable, Hashable {
     /// nil: there was nothing to measure or nothing answered.
     case regionChosen(String, Milliseconds?)
     case connecting(relay: String)
-    case ready(address: String, relay: String, region: String)
-    case migrated(address: String, relay: String)
+    /// Players can join. `again`: they could before, and then could not for a while.
+    case ready(address: String, relay: String, region: String, again: Bool = false)
+    /// Players come in by another relay; `lost`: since this one went away.
+    case migrated(address: String, relay: String, lost: String? = nil)
+    /// A second relay stands by.
+    case standbyUp(relay: String)
+    case standbyLost(relay: String, reason: String)
+    /// Nobody can join until there is a relay again.
     case reconnecting(after: Milliseconds, reason: String)
     case playerJoined(Visit, players: Int)
     case playerLeft(Visit, players: Int, stay: Milliseconds)
@@ -17,6 +23,8 @@ public enum Notice: Sendable, Hashable {
     /// Closed, since nobody had played for so long. `canWake`: it waits for Enter; else it ends.
     case asleep(address: String, idle_s: Int?, canWake: Bool)
     case failed(AgentFailure)
+    /// Serves nobody new; ends when these players have left, at the latest after `limit`.
+    case finishing(players: Int, limit: Milliseconds)
     case stopping(players: Int)
 }
 

@@ -12,11 +12,16 @@ extension Notice {
             if let time { fields["connect_ms"] = .integer(Int64(time.count)) }
             return event("region_chosen", fields)
         case .connecting(let relay): return event("connecting", ["relay": .string(relay)])
-        case .ready(let address, let relay, let region):
+        case .ready(let address, let relay, let region, _):
             return event(
                 "ready", ["address": .string(address), "relay": .string(relay), "region": .string(region)])
-        case .migrated(let address, let relay):
-            return event("migrated", ["address": .string(address), "relay": .string(relay)])
+        case .migrated(let address, let relay, let lost):
+            var fields: JSONObject = ["address": .string(address), "relay": .string(relay)]
+            if let lost { fields["lost"] = .string(lost) }
+            return event("migrated", fields)
+        case .standbyUp(let relay): return event("standby", ["relay": .string(relay)])
+        case .standbyLost(let relay, let reason):
+            return event("standby_lost", ["relay": .string(relay), "reason": .string(reason)])
         case .reconnecting(let after, let reason):
             return event(
                 "reconnecting", ["after_ms": .integer(Int64(after.count)), "reason": .string(reason)])
@@ -44,6 +49,10 @@ extension Notice {
         case .failed(let failure):
             return event(
                 "error", ["code": .string(failure.code), "fatal": true, "message": .string(failure.text)])
+        case .finishing(let players, let limit):
+            return event(
+                "finishing",
+                ["players": .integer(Int64(players)), "at_most_s": .integer(Int64(limit.count / 1000))])
         case .stopping(let players): return event("stopping", ["players": .integer(Int64(players))])
         }
     }

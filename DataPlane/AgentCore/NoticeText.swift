@@ -3,7 +3,7 @@ import Wire
 
 /// Notices in plain words.
 extension Notice {
-    /// Lines for a terminal, each with its line end.
+    /// Lines for a terminal, each with its line end; empty for what only programs want to know.
     public var text: String {
         switch self {
         case .starting(let local): "Minecart brings players to the Minecraft server at \(local).\n"
@@ -15,9 +15,17 @@ extension Notice {
                 "The region is \(region).\n"
             }
         case .connecting(let relay): "Connecting to relay \(relay) ...\n"
-        case .ready(let address, let relay, let region): Self.block(address, relay, region)
-        case .migrated(let address, let relay):
-            "Moved to relay \(relay); the address stays \(address), and players stay connected.\n"
+        case .ready(let address, let relay, let region, let again):
+            again
+                ? "Connected again, through relay \(relay): players can join \(address).\n"
+                : Self.block(address, relay, region)
+        case .migrated(let address, let relay, let lost):
+            if let lost {
+                "Relay \(lost) went away; players now join through relay \(relay). The address stays \(address).\n"
+            } else {
+                "Moved to relay \(relay); the address stays \(address), and players stay connected.\n"
+            }
+        case .standbyUp, .standbyLost: ""
         case .reconnecting(let after, let reason): "Trying again \(Self.soon(after)): \(reason)\n"
         case .playerJoined(let visit, let players): "\(visit.shown) joined. \(Self.count(players)).\n"
         case .playerLeft(let visit, let players, let stay):
@@ -35,6 +43,9 @@ extension Notice {
                     ? "  Press Enter to open it again, or Ctrl-C to end.\n"
                     : "  Start the agent again when you want to play.\n")
         case .failed(let failure): "Stopped: \(failure.text)\n"
+        case .finishing(let players, let limit):
+            (players == 1 ? "1 player plays" : "\(players) players play")
+                + " on until they leave, for \(Self.span(limit)) at most. Ctrl-C ends at once.\n"
         case .stopping(let players):
             players == 0
                 ? "Stopped.\n"
@@ -88,9 +99,10 @@ extension Notice {
     public var isMoment: Bool {
         switch self {
         case .connecting, .migrated, .reconnecting, .playerJoined, .playerLeft, .localServerSilent,
-            .localServerBack, .asleep:
+            .localServerBack, .asleep, .standbyUp, .standbyLost:
             true
-        case .starting, .tunnelCreated, .regionChosen, .ready, .failed, .stopping: false
+        case .ready(_, _, _, let again): again
+        case .starting, .tunnelCreated, .regionChosen, .failed, .finishing, .stopping: false
         }
     }
 }

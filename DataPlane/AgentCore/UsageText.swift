@@ -33,7 +33,8 @@ public enum UsageText {
           --proxy-protocol off|v1|v2 tell the server the players' addresses; it must be set up for it (off)
           --control URL              the control plane; also from CONTROL_URL (\(ControlURL.standard))
           --json                     one JSON object a line instead of text: ready, connecting, player_joined,
-                                     player_left, migrated, reconnecting, asleep, error
+                                     player_left, migrated, standby, standby_lost, reconnecting, asleep,
+                                     finishing, error
 
         A plan may close a tunnel that nobody plays on for a while. In a terminal, Enter opens it again.
 

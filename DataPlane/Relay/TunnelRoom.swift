@@ -88,6 +88,8 @@ final class TunnelRoom {
         if let reason = context.policy.refusal(ofRenewal: ticket, on: bearer.held, under: assignment) {
             return refuseRenewal(reason)
         }
+        // What the agent was told while this ticket was on its way counted for the one before.
+        if ticket.generation > bearer.held.generation { migratedFor = nil }
         bearer.held = HeldLink(ticket)
         took(ticket)
         perform(

@@ -34,9 +34,33 @@ struct ControlAnswerTests {
                 == .success(
                     .placed(
                         Placement(
-                            generation: 3, relay: "rly_1",
-                            endpoint: Endpoint(host: "relay.example", port: 7000),
-                            fingerprint: "ab", ticket: "a.b.c"))))
+                            generation: 3,
+                            owner: PlacedRelay(
+                                id: "rly_1", endpoint: Endpoint(host: "relay.example", port: 7000),
+                                fingerprint: "ab", ticket: "a.b.c")))))
+    }
+
+    @Test(arguments: [
+        (
+            #""standby":{"id":"rly_2","endpoint":"relay.example:7001","fingerprint":"cd","ticket":"d.e.f"}"#,
+            true
+        ),
+        (#""standby":null"#, false), (#""expires_in_s":300"#, false), (#""standby":{"id":"rly_2"}"#, false),
+        (#""standby":{"id":"rly_1","endpoint":"r.example:1","fingerprint":"ab","ticket":"t"}"#, false),
+    ])
+    func aStandbyIsReadWhereThereIsOne(_ field: String, _ isThere: Bool) {
+        let body =
+            #"{"generation":3,"ticket":"a.b.c","relay":{"id":"rly_1","endpoint":"relay.example:7000","fingerprint":"ab"},"#
+            + field + "}"
+        guard case .success(.placed(let placement)) = read(place, 201, body) else {
+            Issue.record("not read")
+            return
+        }
+        let standby = PlacedRelay(
+            id: "rly_2", endpoint: Endpoint(host: "relay.example", port: 7001), fingerprint: "cd",
+            ticket: "d.e.f")
+        #expect(placement.owner.id == "rly_1")
+        #expect(placement.standby == (isThere ? standby : nil))
     }
 
     @Test func listsAreRead() {
@@ -102,7 +126,7 @@ struct ControlAnswerTests {
     }
 
     @Test func theTicketDoesNotPrint() {
-        #expect(!"\(SessionDriver.relayA)".contains("ticket-a"))
+        #expect(!"\(SessionDriver.relayA) \(SessionDriver.onAWithB)".contains("ticket-"))
         #expect(!"\(KeySource.text("mca_secret"))".contains("mca_secret"))
     }
 }

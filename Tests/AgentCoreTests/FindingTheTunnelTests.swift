@@ -132,14 +132,14 @@ struct FindingTheTunnelTests {
 
     @Test func somethingInFrontOfTheControlPlaneIsNotItsWord() {
         var driver = SessionDriver.online()
-        driver.feed(.linkClosed(driver.activeLink ?? LinkID(0), reason: "reset"))
+        driver.breakLink("a")
         driver.passToDeadline()
         let request = driver.question
         let answer = request?.read(
             status: 404, body: Array(#"{"message":"no such app"}"#.utf8), retryAfter_s: nil)
         driver.answer(answer ?? .failure(.unreadable("")))
         #expect(driver.exitCode == nil)
-        #expect(driver.dialled?.1 == SessionDriver.relayA)
+        #expect(driver.dialled?.relay == "rly_a")
     }
 
     @Test func answersToOlderQuestionsAreIgnored() {

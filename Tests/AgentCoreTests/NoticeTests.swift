@@ -23,6 +23,16 @@ struct NoticeTests {
             Notice.migrated(address: "a.eu.dvv.one", relay: "rly_2").json.text
                 == #"{"event":"migrated","address":"a.eu.dvv.one","relay":"rly_2"}"#)
         #expect(
+            Notice.migrated(address: "a.eu.dvv.one", relay: "rly_2", lost: "rly_1").json.text
+                == #"{"event":"migrated","address":"a.eu.dvv.one","relay":"rly_2","lost":"rly_1"}"#)
+        #expect(Notice.standbyUp(relay: "rly_2").json.text == #"{"event":"standby","relay":"rly_2"}"#)
+        #expect(
+            Notice.standbyLost(relay: "rly_2", reason: "r").json.text
+                == #"{"event":"standby_lost","relay":"rly_2","reason":"r"}"#)
+        #expect(
+            Notice.ready(address: "a.eu.dvv.one", relay: "rly_1", region: "eu", again: true).json
+                == Notice.ready(address: "a.eu.dvv.one", relay: "rly_1", region: "eu").json)
+        #expect(
             Notice.reconnecting(after: Milliseconds(1500), reason: "r").json.text
                 == #"{"event":"reconnecting","after_ms":1500,"reason":"r"}"#)
         let error = Notice.failed(.replaced(address: "a.eu.dvv.one")).json
@@ -37,11 +47,22 @@ struct NoticeTests {
             .starting(local: local), .tunnelCreated(hostname: "a"), .regionChosen("eu", nil),
             .localServerSilent(local, playerWaits: false), .localServerBack(local), .stopping(players: 1),
             .asleep(address: "a", idle_s: 60, canWake: true),
-            .failed(.severalTunnels([SessionDriver.tunnel])),
+            .failed(.severalTunnels([SessionDriver.tunnel])), .finishing(players: 1, limit: .minutes(10)),
+            .ready(address: "a", relay: "r", region: "eu", again: true),
+            .migrated(address: "a", relay: "r", lost: "s"),
         ] {
             #expect(!notice.json.text.contains("\n"))
             #expect(notice.text.hasSuffix("\n"))
         }
+    }
+
+    @Test func aRelayThatGoesAwayIsNoReasonForAlarm() {
+        #expect(
+            Notice.migrated(address: "a.eu.dvv.one", relay: "rly_2", lost: "rly_1").text
+                == "Relay rly_1 went away; players now join through relay rly_2. The address stays a.eu.dvv.one.\n"
+        )
+        #expect(Notice.standbyUp(relay: "rly_2").text.isEmpty)
+        #expect(Notice.standbyLost(relay: "rly_2", reason: "r").text.isEmpty)
     }
 
     @Test func theAddressStandsAlone() {

@@ -28,8 +28,8 @@ struct PlayersTests {
         var driver = SessionDriver()
         driver.feed(.start)
         driver.answer(.success(.tunnels([SessionDriver.tunnel], next: nil)))
-        driver.answer(.success(.placed(SessionDriver.relayA)))
-        driver.feed(.received(driver.dialled?.0 ?? LinkID(0), .open(nonce(1)!, rendezvous)))
+        driver.answer(.success(.placed(SessionDriver.onA)))
+        driver.feed(.received(driver.dialled?.id ?? LinkID(0), .open(nonce(1)!, rendezvous)))
         #expect(driver.actions.isEmpty)
     }
 
@@ -109,6 +109,6 @@ struct PlayersTests {
     @Test func newLimitsAreKept() {
         var driver = SessionDriver.online()
         driver.feed(.received(driver.activeLink ?? LinkID(0), .limits(Limits(players: 5))))
-        #expect(driver.session.active?.limits.players == 5)
+        #expect(driver.session.links.first?.limits.players == 5)
     }
 }

@@ -26,7 +26,7 @@ struct SleepTests {
         #expect(driver.actions.isEmpty)
         driver.feed(.woken)
         #expect(driver.question == .place(tunnel: "tun_1", session: "ses_1", exclude: []))
-        driver.answer(.success(.placed(SessionDriver.relayA)))
+        driver.answer(.success(.placed(SessionDriver.onA)))
         driver.welcome()
         #expect(driver.activeLink != nil)
         driver.feed(.woken)
@@ -37,6 +37,40 @@ struct SleepTests {
         let driver = asleep(canWake: false)
         #expect(driver.notices.count == 1)
         #expect(driver.exitCode == 3)
+    }
+
+    @Test func bothLinksGoWithTheOwnersWord() {
+        var driver = SessionDriver.paired(limits: Limits(idle_timeout_s: 1800), canWake: true)
+        let (owner, standby) = (driver.link("a"), driver.link("b"))
+        driver.goAway("a", .idle)
+        #expect(
+            driver.actions == [
+                .closeLink(owner), .closeParked(owner),
+                .send(standby, .goAway(reconnectIn: Milliseconds(0), .stopping)), .closeLink(standby),
+                .closeParked(standby),
+                .tell(.asleep(address: "sleepy-creeper.eu.dvv.one", idle_s: 1800, canWake: true)), .awaitWake,
+            ])
+        #expect(driver.session.deadline == nil)
+        driver.feed(.woken)
+        driver.place(SessionDriver.onAWithB)
+        driver.welcome("a")
+        driver.welcome("b")
+        #expect(driver.up == ["rly_a", "rly_b"])
+    }
+
+    @Test func theStandbysWordIsNotEnough() {
+        var driver = SessionDriver.paired(canWake: true)
+        driver.goAway("b", .idle)
+        #expect(!driver.actions.contains(.awaitWake))
+        #expect(driver.up == ["rly_a"])
+    }
+
+    /// The owner is gone, and the standby may own the tunnel by now.
+    @Test func theWordOfTheLastLinkCounts() {
+        var driver = SessionDriver.paired(canWake: true)
+        driver.breakLink("a")
+        driver.goAway("b", .idle)
+        #expect(driver.actions.contains(.awaitWake))
     }
 
     @Test func ctrlCEndsASleepingAgent() {

@@ -22,7 +22,7 @@ struct WatchdogTests {
         var driver = SessionDriver.online()
         let link = driver.activeLink ?? LinkID(0)
         let start = driver.now
-        while driver.activeLink != nil { driver.passToDeadline() }
+        while driver.activeLink != nil { driver.pass(Milliseconds(100)) }
         #expect(driver.now.since(start) == .seconds(6))
         #expect(driver.actions.contains(.closeLink(link)))
         #expect(driver.actions.contains(.closeParked(link)))

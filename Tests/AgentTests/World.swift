@@ -10,12 +10,14 @@ import Wire
 
 @testable import Agent
 
-/// Everything around one agent, on one loop with real sockets: a control plane that knows one tunnel, a relay and
-/// a home server. A test says what happens by closures; one that hangs fails after 20 s.
+/// Everything around one agent, on one loop with real sockets: a control plane that knows one tunnel, two relays and
+/// a home server. A test says what happens by closures; one that hangs fails after a minute.
 final class World {
     let loop: EventLoop
     let control: FakeControlPlane
     let relay: FakeRelay
+    /// Nobody is sent there unless a test says so.
+    let other: FakeRelay
     let home: FakeHome
     private(set) var notices: [Notice] = []
     var onNotice: (Notice) -> Void = { _ in }
@@ -27,10 +29,11 @@ final class World {
         proxyProtocol: ProxyProtocol = .off
     ) throws {
         loop = try EventLoop()
-        relay = try FakeRelay(loop)
+        relay = try FakeRelay(loop, id: "rly_1")
+        other = try FakeRelay(loop, id: "rly_2")
         home = try FakeHome(loop)
         control = FakeControlPlane(
-            relay: relay.links.localAddress, fingerprint: fingerprint ?? relay.fingerprint)
+            FakePlacement(owner: FakePlacement.Relay(relay, ticket: "the-ticket", fingerprint: fingerprint)))
         let control = control
         let server = try HTTPServer(
             loop: loop, address: try #require(loopback), bodyLimit: { _ in 4096 },
@@ -52,7 +55,7 @@ final class World {
 
     /// Runs the agent until it ends; its exit code.
     func run() -> Int32 {
-        loop.schedule(after: .seconds(20)) { [self] in
+        loop.schedule(after: .minutes(1)) { [self] in
             Issue.record("the agent did not end: \(notices)")
             loop.stop()
         }
@@ -72,16 +75,13 @@ extension Endpoint {
 
 /// Answers the few calls that the agent makes, and keeps what was asked.
 final class FakeControlPlane: Sendable {
-    private let relay: SocketAddress
-    private let fingerprint: String
     private let seen = Mutex<[String]>([])
     /// Answers 503 to placements.
     let isAway = Mutex(false)
+    /// What it answers to placements otherwise.
+    let placement: Mutex<FakePlacement>
 
-    init(relay: SocketAddress, fingerprint: String) {
-        self.relay = relay
-        self.fingerprint = fingerprint
-    }
+    init(_ placement: FakePlacement) { self.placement = Mutex(placement) }
 
     /// Bodies of the placement calls, in order.
     var placements: [String] { seen.withLock { $0 } }
@@ -100,27 +100,57 @@ final class FakeControlPlane: Sendable {
         }
         seen.withLock { $0.append(String(decoding: request.body, as: UTF8.self)) }
         if isAway.withLock({ $0 }) { return .problem(503, detail: "Not now.") }
-        return .json(
-            201,
+        return .json(201, placement.withLock { $0 }.json)
+    }
+}
+
+/// Where the control plane says that the tunnel lives.
+struct FakePlacement: Sendable {
+    struct Relay: Sendable {
+        let id: String
+        let endpoint: String
+        let fingerprint: String
+        var ticket: String
+
+        init(_ relay: FakeRelay, ticket: String, fingerprint: String? = nil) {
+            id = relay.id
+            endpoint = relay.links.localAddress.description
+            self.fingerprint = fingerprint ?? relay.fingerprint
+            self.ticket = ticket
+        }
+
+        var fields: JSONObject {
             [
-                "generation": 1, "session": "ses_test", "ticket": "the-ticket", "expires_in_s": 300,
-                "relay": [
-                    "id": "rly_1", "endpoint": .string(relay.description),
-                    "fingerprint": .string(fingerprint),
-                ],
-                "standby": nil,
-            ])
+                "id": .string(id), "endpoint": .string(endpoint), "fingerprint": .string(fingerprint),
+            ]
+        }
+    }
+
+    var generation = 1
+    var owner: Relay
+    var standby: Relay?
+
+    var json: JSON {
+        var second = standby?.fields
+        if let standby { second?["ticket"] = .string(standby.ticket) }
+        return [
+            "generation": .integer(Int64(generation)), "session": "ses_test", "ticket": .string(owner.ticket),
+            "expires_in_s": 300, "relay": .object(owner.fields),
+            "standby": second.map { .object($0) } ?? .null,
+        ]
     }
 }
 
 /// Speaks the relay's side of links and data connections as a test tells it to.
 final class FakeRelay {
+    let id: String
     let fingerprint: String
     private(set) var links: Listener
     private(set) var data: Listener
     private let handlers = Handlers()
 
     private final class Handlers {
+        var links: [FakeLink] = []
         var onFrame: (LinkFrame, FakeLink) -> Void = { _, _ in }
         var onData: (Preamble, FakeData) -> Void = { _, _ in }
         var codecs: () throws(CodecError) -> any StreamCodec = { () throws(CodecError) in
@@ -128,8 +158,9 @@ final class FakeRelay {
         }
     }
 
-    init(_ loop: EventLoop) throws {
-        let certificate = try SelfSignedCertificate.generate(commonName: "rly_1")
+    init(_ loop: EventLoop, id: String) throws {
+        self.id = id
+        let certificate = try SelfSignedCertificate.generate(commonName: id)
         fingerprint = certificate.fingerprint
         let tls = try TLSServerContext(
             certificatePEM: certificate.certificatePEM, privateKeyPEM: certificate.privateKeyPEM)
@@ -138,6 +169,7 @@ final class FakeRelay {
         links = try Listener(loop: loop, address: try #require(loopback)) { socket, _ in
             guard let codec = try? handlers.codecs() else { return }
             let link = FakeLink { handlers.onFrame($0, $1) }
+            handlers.links.append(link)
             link.start(Stream(loop: loop, descriptor: socket, codec: codec, handler: link))
         }
         data = try Listener(loop: loop, address: try #require(loopback)) { socket, _ in
@@ -151,7 +183,10 @@ final class FakeRelay {
     /// Every data connection, once its preamble is there.
     func onData(_ work: @escaping (Preamble, FakeData) -> Void) { handlers.onData = work }
 
-    var rendezvous: Rendezvous { Rendezvous(relay: "rly_1", endpoint: data.localAddress.description) }
+    /// On every link that is open.
+    func links(send frame: LinkFrame) { for link in handlers.links { link.send(frame) } }
+
+    var rendezvous: Rendezvous { Rendezvous(relay: id, endpoint: data.localAddress.description) }
 }
 
 final class FakeLink: StreamHandler {

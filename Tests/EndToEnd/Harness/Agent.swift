@@ -16,10 +16,18 @@ struct Agent: Sendable {
     /// The first event of this name behind the first `skipped` ones.
     @discardableResult
     func event(_ name: String, after skipped: Int = 0, within limit: Milliseconds = patience) throws -> JSON {
-        try eventually("\(part.name) tells \(name)", within: limit) {
+        try event([name], after: skipped, within: limit)
+    }
+
+    /// The first event of one of these names.
+    private func event(
+        _ names: [String], after skipped: Int, within limit: Milliseconds = patience
+    ) throws -> JSON {
+        let name = names.joined(separator: " or ")
+        return try eventually("\(part.name) tells \(name)", within: limit) {
             // Looked at before the events: what it told last is then among them.
             let end = part.end
-            let found = events.dropFirst(skipped).first { $0["event"]?.stringValue == name }
+            let found = events.dropFirst(skipped).first { names.contains($0["event"]?.stringValue ?? "") }
             if found == nil, let end {
                 throw Trouble("\(part.name) ended (\(end)) instead of telling \(name)")
             }
@@ -27,9 +35,9 @@ struct Agent: Sendable {
         }
     }
 
-    /// Waits until players can join; `status` is what the home server answers with.
+    /// Waits until players can join, or do so by another relay; `status` is what the home server answers with.
     func waitForTunnel(after skipped: Int = 0, status: String = HomeServer.plainStatus) throws -> Tunnel {
-        let ready = try event("ready", after: skipped)
+        let ready = try event(["ready", "migrated"], after: skipped)
         guard let hostname = ready["address"]?.stringValue, let id = ready["relay"]?.stringValue else {
             throw Trouble("the ready event lacks address or relay: \(ready.text)")
         }
