@@ -72,6 +72,9 @@ let package = Package(
         program("Agent", "DataPlane/Agent", ["AgentCore", "Crypto", "IO", "TLS", "HTTP", "CLinux"]),
 
         program("BenchLoad", "infra/bench/load", ["HTTP", "IO", "Core", "CLinux"]),
+        program("FaultTool", "infra/bench/faults", ["Support", "Redis", "IO", "Core", "CLinux"]),
+        program(
+            "AgentCrowd", "infra/bench/agents", ["AgentCore", "HTTP", "TLS", "IO", "Wire", "Core", "CLinux"]),
         program("HealthzBench", "infra/bench/healthz", ["HTTP", "IO", "Core", "CLinux"]),
 
         suite("CoreTests", ["Core", "CLinux"]),

@@ -30,6 +30,13 @@ class BenchTests(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
         self.assertRegex(result.stdout, r"p50 \d+ ms +p99 \d+ ms +max \d+ ms")
 
+    def test_a_fleet_breaks_in_some_ways_and_prints_a_table(self):
+        command = [ROOT / "infra/bench/failures", "--gates", "1,5,9", "--short", "--no-build"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        for gate, figure in ((1, "p99"), (5, "digests equal after the last"), (9, "all links again, 100 %")):
+            self.assertRegex(result.stdout, rf"(?m)^{gate} .*{figure} +\d+\.\d+ s .*(kept|MISSED)$")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# Release builds of the programs. Needs say.sh and process.sh, and `root`, the repository's folder.
+# Release builds of the programs. Needs say.sh and process.sh, and `root`, the repository's folder. MINECART_BIN names
+# another folder of programs, for trying scripts without release builds.
 
 # shellcheck disable=SC2154 # Set by the script that sources this.
-release_bin=$root/.build/release
+release_bin=${MINECART_BIN:-$root/.build/release}
 
 # build_release NAME...: builds these products with the Swift runtime linked in.
 build_release() {

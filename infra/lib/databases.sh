@@ -53,11 +53,11 @@ remove_postgres_data() {
     case $data in */minecart-postgres.??????) rm -rf -- "$data" ;; esac
 }
 
-# start_redis DIR PORT CONTROL_PASSWORD RELAY_PASSWORD: users "control" (everything) and "relay" (reads assignments,
+# start_redis DIR NAME PORT CONTROL_PASSWORD RELAY_PASSWORD: users "control" (everything) and "relay" (reads assignments,
 # writes load: a stolen relay key reroutes nobody).
 start_redis() {
-    local dir=$1 port=$2 control_password=$3 relay_password=$4
-    mkdir -p "$dir/redis"
+    local dir=$1 name=$2 port=$3 control_password=$4 relay_password=$5
+    mkdir -p "$dir/$name"
     {
         echo "user default off"
         echo "user control on >$control_password ~* &* +@all"
@@ -65,8 +65,8 @@ start_redis() {
             "%R~snapshot:* ~load:* ~heartbeat:* &assignments:*" \
             "+ping +hello +auth +select +client +quit +get +set +expire +zadd +zrem +del +subscribe +unsubscribe" \
             "(resetkeys resetchannels -@all &load:* +publish)"
-    } >"$dir/run/redis.acl"
-    start_process "$dir" redis redis-server --bind 127.0.0.1 --port "$port" --dir "$dir/redis" --save '' \
-        --appendonly no --daemonize no --aclfile "$dir/run/redis.acl"
-    wait_ready "$dir" redis 15 redis_answers "$port"
+    } >"$dir/run/$name.acl"
+    start_process "$dir" "$name" redis-server --bind 127.0.0.1 --port "$port" --dir "$dir/$name" --save '' \
+        --appendonly no --daemonize no --aclfile "$dir/run/$name.acl"
+    wait_ready "$dir" "$name" 15 redis_answers "$port"
 }
