@@ -42,6 +42,8 @@ public struct RelayReaper: Sendable {
         guard let lease = leadership.current, let led = leadership.ledFor, led >= Self.grace,
             leadership.redisSteadyFor >= Self.grace
         else { return }
+        // When all are silent it is our ears, and there would be nowhere to go.
+        guard try await store.hearsRelays(within_s: Self.silence_s) else { return }
         for relay in try await store.reapRelays(silentFor_s: Self.silence_s, as: lease) {
             log.warning(
                 "relay is lost: nothing heard of it", ["relay": relay, "seconds": String(Self.silence_s)])

@@ -176,6 +176,16 @@ extension Store {
         }
     }
 
+    /// Whether any relay at all was heard of within so long.
+    public func hearsRelays(within_s: Int) async throws(StoreError) -> Bool {
+        try await transaction(.none) { tx in
+            try tx.query(
+                "SELECT 1 FROM relays WHERE last_seen_at > now() - make_interval(secs => $1) LIMIT 1",
+                within_s
+            ).first != nil
+        }
+    }
+
     /// Declares relays lost that nobody heard of for so long, and their agents' links with them. Those that have been
     /// lost for much longer are removed: relays and agents forget them.
     public func reapRelays(
@@ -220,9 +230,13 @@ extension Store {
                     AND (last_linked_at IS NULL OR last_linked_at < now() - interval '1 day')
                 ORDER BY id FOR NO KEY UPDATE
                 """, TextArray(up.map(\.tunnel)))
+            // What is known already is told again each minute, and is not written again.
             try tx.query(
-                "SELECT 1 FROM placements WHERE tunnel_id = ANY ($1) ORDER BY tunnel_id FOR NO KEY UPDATE",
-                TextArray((up + down).map(\.tunnel)))
+                """
+                SELECT 1 FROM placements WHERE tunnel_id = ANY ($2) OR (tunnel_id = ANY ($3)
+                    AND CASE WHEN owner_relay_id = $1 THEN linked_at ELSE standby_linked_at END IS NULL)
+                ORDER BY tunnel_id FOR NO KEY UPDATE
+                """, relay, TextArray(down.map(\.tunnel)), TextArray(up.map(\.tunnel)))
             try tx.query(
                 """
                 UPDATE placements p SET
@@ -243,6 +257,7 @@ extension Store {
                 FROM unnest($2::text[], $3::bigint[]) AS come (tunnel_id, generation)
                 WHERE p.tunnel_id = come.tunnel_id AND $1 IN (p.owner_relay_id, p.standby_relay_id)
                     AND come.generation BETWEEN p.first_generation AND p.generation
+                    AND CASE WHEN p.owner_relay_id = $1 THEN p.linked_at ELSE p.standby_linked_at END IS NULL
                 RETURNING p.tunnel_id
                 """, relay, TextArray(up.map(\.tunnel)), TextArray(up.map { String($0.generation) })
             ).map { try $0["tunnel_id"] as TunnelID }

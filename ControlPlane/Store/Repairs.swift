@@ -63,10 +63,12 @@ extension Store {
             guard try tx.isSettled(region, for_s: settled_s) else { return 0 }
             let relays = try tx.query(
                 """
-                SELECT r.id, (
-                    SELECT count(*) FROM placements p WHERE p.owner_relay_id = r.id AND p.linked_at IS NOT NULL
-                ) AS owned
-                FROM relays r WHERE r.region_id = $1 AND r.state = 'active' ORDER BY r.id
+                SELECT r.id, coalesce(o.linked, 0) AS owned
+                FROM relays r
+                LEFT JOIN (
+                    SELECT owner_relay_id AS id, count(linked_at) AS linked FROM placements
+                    WHERE region_id = $1 GROUP BY owner_relay_id) AS o ON o.id = r.id
+                WHERE r.region_id = $1 AND r.state = 'active' ORDER BY r.id
                 """, region
             ).map { row in
                 let id: String = try row["id"]

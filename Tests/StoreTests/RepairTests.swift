@@ -195,6 +195,27 @@ extension Fixture {
         #expect(try await fixture.seen(tunnel) == "r1 r2 2 online")
     }
 
+    /// Relays tell of all their links each minute.
+    @Test func whatIsKnownAlreadyIsNotWrittenAgain() async throws {
+        let fixture = try await Fixture(relays: ["r1", "r2"])
+        let tunnel = try await fixture.served()
+        func versions() async throws -> [String] {
+            try await fixture.pool.transaction { tx in
+                try tx.query(
+                    """
+                    SELECT p.xmin || ' ' || t.xmin || ' ' || p.xmax || ' ' || t.xmax AS versions
+                    FROM placements p JOIN tunnels t ON t.id = p.tunnel_id
+                    """
+                ).map { try $0["versions"] }
+            }
+        }
+        let before = try await versions()
+        for relay in ["r1", "r2"] {
+            try await fixture.store.reportLinks(relay: relay, up: [(tunnel.id, 1)], down: [])
+        }
+        #expect(try await versions() == before)
+    }
+
     /// Promise: the session that asks again because its owner died is promoted, and shown as online at once.
     @Test func anAgentThatAsksItselfIsShownAsItIs() async throws {
         let fixture = try await Fixture(relays: ["r1", "r2", "r3"])
@@ -259,6 +280,17 @@ extension Fixture {
         #expect(try await fixture.repair(.gentle, as: lease) == 1)
         #expect(try await fixture.seen(away) == "r2 - 2 offline")
         #expect(try await fixture.repair(.gentle, as: lease) == 0)
+    }
+
+    @Test func whetherAnybodyIsHeardIsKnown() async throws {
+        let fixture = try await Fixture(relays: ["r1", "r2"])
+        #expect(try await fixture.store.hearsRelays(within_s: 60))
+        try await fixture.pool.transaction { tx in
+            _ = try tx.query("UPDATE relays SET last_seen_at = now() - interval '2 minutes'")
+        }
+        #expect(try await fixture.store.hearsRelays(within_s: 60) == false)
+        try await fixture.store.noteSeen(relays: ["r2"])
+        #expect(try await fixture.store.hearsRelays(within_s: 60))
     }
 
     @Test func whatWasLostForADayIsForgotten() async throws {
