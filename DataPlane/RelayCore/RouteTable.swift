@@ -28,6 +28,9 @@ public struct RouteTable: Sendable {
     public private(set) var region: RegionState?
     private var links: [String: Local] = [:]
     private var linkByHostname: [String: String] = [:]
+    /// Tunnels with a link here that `region` does not know: their assignments are late, or they were deleted before
+    /// this relay heard of them.
+    private var unassigned: Set<String> = []
     /// Tunnels that were closed here for want of players, with the generation that was.
     private var asleep: [String: Int] = [:]
     /// Tunnels that were deleted, with the last generation: a ticket issued before is worth nothing.
@@ -35,6 +38,8 @@ public struct RouteTable: Sendable {
 
     /// An assignment that is late is not waited for longer: the ticket then counts.
     public static let provisionalAfter = Milliseconds.seconds(2)
+    /// A link whose tunnel is unknown for longer than any answer is held up is one of a tunnel that is no more.
+    static let assignmentLimit = Milliseconds.seconds(30)
     private static let rememberDeleted = Milliseconds.seconds(Int(2 * Ticket.lifetime_s))
 
     public init() {}
@@ -88,9 +93,11 @@ public struct RouteTable: Sendable {
         asleep[ticket.tunnel] = nil
         links[ticket.tunnel] = Local(ticket: ticket, since: since)
         for hostname in ticket.hostnames { linkByHostname[hostname] = ticket.tunnel }
+        if region?.assignments[ticket.tunnel] == nil { unassigned.insert(ticket.tunnel) }
     }
 
     public mutating func linkDown(tunnel: String) {
+        unassigned.remove(tunnel)
         guard let gone = links.removeValue(forKey: tunnel) else { return }
         for hostname in gone.ticket.hostnames where linkByHostname[hostname] == tunnel {
             linkByHostname[hostname] = nil
@@ -121,35 +128,57 @@ public struct RouteTable: Sendable {
     /// Where the copy of the region stands; nil before anything was applied.
     public var position: RegionBeacon? { region?.beacon }
 
+    /// As `RegionState.apply`; `applied` also names tunnels whose links have to go although nothing was known of them.
     public mutating func apply(
         _ message: AssignmentMessage, fromControlPlane: Bool, now: Instant
     ) -> RegionState.Outcome {
         var region = self.region.take() ?? RegionState(region: message.region)
         let generations = Self.deletions(in: message, of: region)
-        let outcome = region.apply(message, fromControlPlane: fromControlPlane)
-        if case .applied(let changed) = outcome {
+        var outcome = region.apply(message, fromControlPlane: fromControlPlane)
+        switch outcome {
+        case .applied(var changed):
             deleted = deleted.filter { $0.value.until > now }
+            for tunnel in generations.keys where unassigned.contains(tunnel) { changed.insert(tunnel) }
+            for (tunnel, generation) in generations where region.assignments[tunnel] == nil {
+                deleted[tunnel] = (generation, now + Self.rememberDeleted)
+            }
+            unassigned = unassigned.filter { region.assignments[$0] == nil }
+            changed.formUnion(overdue(now))
             for tunnel in changed {
                 guard let asleep = asleep[tunnel] else { continue }
                 if asleep < region.assignments[tunnel]?.generation ?? .max { self.asleep[tunnel] = nil }
             }
-            for (tunnel, generation) in generations
-            where changed.contains(tunnel) && region.assignments[tunnel] == nil {
-                deleted[tunnel] = (generation, now + Self.rememberDeleted)
-            }
+            outcome = .applied(tunnels: changed)
+        case .current:
+            let overdue = overdue(now)
+            if !overdue.isEmpty { outcome = .applied(tunnels: overdue) }
+        case .stale, .gap: break
         }
         self.region = consume region
         return outcome
     }
 
-    /// The generations of what a message may delete.
+    /// Tunnels with a link here that are unknown for too long, which from now on count as deleted.
+    private mutating func overdue(_ now: Instant) -> Set<String> {
+        guard !unassigned.isEmpty else { return [] }
+        let overdue = unassigned.filter { tunnel in
+            links[tunnel].map { now.since($0.since) >= Self.assignmentLimit } ?? false
+        }
+        for tunnel in overdue where deleted[tunnel] == nil {
+            guard let generation = links[tunnel]?.ticket.generation else { continue }
+            deleted[tunnel] = (generation, now + Self.rememberDeleted)
+        }
+        return overdue
+    }
+
+    /// The generations of what a message may delete. Of a tunnel that is not known here no generation is worth
+    /// anything: tunnels do not come back.
     private static func deletions(in message: AssignmentMessage, of region: RegionState) -> [String: Int] {
         switch message {
         case .delta(let delta):
             Dictionary(
-                delta.deletes.compactMap { tunnel in
-                    region.assignments[tunnel].map { (tunnel, $0.generation) }
-                }, uniquingKeysWith: max)
+                delta.deletes.map { ($0, region.assignments[$0]?.generation ?? .max - 1) },
+                uniquingKeysWith: max)
         case .snapshot: region.assignments.mapValues(\.generation)
         case .beacon: [:]
         }

@@ -139,4 +139,47 @@ import Wire
         #expect(table.limits(of: "t-home", generation: 2) == Limits(players: 9))
         #expect(table.limits(of: "t-home", generation: 3) == nil)
     }
+
+    // MARK: tunnels that were deleted before their assignment came
+
+    @Test func aLinkWhoseTunnelWasDeletedBeforeItWasHeardOfGoesWithTheNews() {
+        var table = RouteTable()
+        apply([], to: &table)
+        table.linkUp(ticket(), now: Self.start)
+        let delta = RegionDelta(
+            epoch: 1, region: "eu", prevRev: 1, rev: 3, deletes: ["t-home"], isCumulative: true)
+        let outcome = table.apply(.delta(delta), fromControlPlane: true, now: Self.start)
+        #expect(outcome == .applied(tunnels: ["t-home"]))
+        #expect((table.generation(of: "t-home") ?? 0) > 1)
+    }
+
+    @Test func aTicketForATunnelThatWasDeletedUnheardOfIsWorthNothing() {
+        var table = RouteTable()
+        apply([], deletes: ["t-home"], to: &table)
+        #expect((table.generation(of: "t-home") ?? 0) > 1)
+    }
+
+    @Test func aLinkWhoseTunnelStaysUnknownGoesInTheEnd() throws {
+        var table = RouteTable()
+        apply([], to: &table)
+        table.linkUp(ticket(), now: Self.start)
+        let beacon = AssignmentMessage.beacon(try #require(table.position))
+        func told(after_s: Int) -> RegionState.Outcome {
+            table.apply(beacon, fromControlPlane: false, now: Self.start + .seconds(after_s))
+        }
+        #expect(told(after_s: 29) == .current)
+        #expect(told(after_s: 30) == .applied(tunnels: ["t-home"]))
+        #expect(table.generation(of: "t-home") == 2)
+        table.linkDown(tunnel: "t-home")
+        #expect(told(after_s: 31) == .current)
+    }
+
+    @Test func aLinkWhoseAssignmentCameLateStays() throws {
+        var table = RouteTable()
+        apply([], to: &table)
+        table.linkUp(ticket(), now: Self.start)
+        apply([assignment()], to: &table)
+        let beacon = AssignmentMessage.beacon(try #require(table.position))
+        #expect(table.apply(beacon, fromControlPlane: false, now: Self.start + .seconds(60)) == .current)
+    }
 }
