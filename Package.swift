@@ -28,6 +28,7 @@ let package = Package(
         .executable(name: "minecart-control", targets: ["App"]),
         .executable(name: "minecart-relay", targets: ["Relay"]),
         .executable(name: "minecart", targets: ["Agent"]),
+        .executable(name: "simulate", targets: ["Simulate"]),
     ],
     targets: [
         .systemLibrary(name: "CLinux", path: "Shared/CLinux"),
@@ -71,6 +72,11 @@ let package = Package(
         room("AgentCore", "DataPlane/AgentCore", ["Core", "Wire"]),
         program("Agent", "DataPlane/Agent", ["AgentCore", "Crypto", "IO", "TLS", "HTTP", "CLinux"]),
 
+        .target(
+            name: "Simulation", dependencies: ["Core", "Wire", "Domain", "RelayCore", "AgentCore"],
+            path: "Tests/Simulation", exclude: ["Program"], swiftSettings: strict),
+        program("Simulate", "Tests/Simulation/Program", ["Simulation"]),
+
         program("BenchLoad", "infra/bench/load", ["HTTP", "IO", "Core", "CLinux"]),
         program("FaultTool", "infra/bench/faults", ["Support", "Redis", "IO", "Core", "CLinux"]),
         program(
@@ -104,6 +110,7 @@ let package = Package(
             "RelayTests",
             ["Relay", "RelayCore", "Wire", "IO", "TLS", "Crypto", "Core", "CLinux", "Support"]),
         suite("EndToEnd", ["Core", "Crypto", "IO", "CLinux", "Postgres", "Redis", "Support"]),
+        suite("SimulationTests", ["Simulation"]),
         suite("Tidy", []),
         // Starts the private Postgres and Redis that the suites above talk to, and harms connections.
         room("Support", "Tests/Support", ["Core", "IO", "Postgres", "Redis", "CLinux"]),
