@@ -37,6 +37,13 @@ class BenchTests(unittest.TestCase):
         for gate, figure in ((1, "p99"), (5, "digests equal after the last"), (9, "all links again, 100 %")):
             self.assertRegex(result.stdout, rf"(?m)^{gate} .*{figure} +\d+\.\d+ s .*(kept|MISSED)$")
 
+    def test_joins_on_every_way_are_timed(self):
+        command = [ROOT / "infra/bench/joins", "--rounds", "2", "--no-build"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        for way in ("owner, parked connection", "another relay, mesh, OPEN", "another relay, owner dead, standby"):
+            self.assertRegex(result.stdout, rf"(?m)^{way} +\d+ +\d+\.\d\d +\d+\.\d\d ")
+
 
 if __name__ == "__main__":
     unittest.main()
