@@ -86,7 +86,7 @@ final class LinkGuest: StreamHandler {
                 let mesh = context.mesh, let moved = stream.detach()
             else { return refuseRelay(stream) }
             gone()
-            mesh.post { $0.accept(moved, from: relay) }
+            mesh.post { $0.accept(moved, from: relay, fingerprint: shown) }
         case .success, .failure: refuseRelay(stream)
         }
     }

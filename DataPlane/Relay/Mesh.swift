@@ -13,8 +13,8 @@ final class Mesh {
     private let own: OwnCertificate
     /// By relay id.
     private var peers: [String: Peer] = [:]
-    /// The newest that each relay dialled, by relay id.
-    private var accepted: [String: MeshConnection] = [:]
+    /// The newest that each relay dialled, with the certificate it showed, by relay id.
+    private var accepted: [String: (connection: MeshConnection, fingerprint: String)] = [:]
     private var open: [Int: MeshConnection] = [:]
     private var lastNumber = 0
     private var questions: [UInt64: Asked] = [:]
@@ -42,6 +42,8 @@ final class Mesh {
     private static let connectLimit = Milliseconds.seconds(3)
     private static let redialFirst_ms = 100
     private static let redialLast_ms = 5000
+    /// Without an answer yet.
+    private static let maxQuestions = 20_000
     /// Whoever asked has given up by then.
     private static let rememberQuestion = Milliseconds.seconds(10)
 
@@ -78,7 +80,9 @@ final class Mesh {
             let isWanted = info.map { $0.state.isReachable || peer.connection != nil } ?? false
             if isSame != true || !isWanted { forget(id) }
         }
-        for (id, connection) in accepted where relays[id] == nil { connection.close() }
+        for (id, known) in accepted where relays[id]?.fingerprint != known.fingerprint {
+            known.connection.close()
+        }
         for info in relays.values where info.id != context.relay.id && info.state.isReachable {
             guard peers[info.id] == nil, let address = Self.address(of: info) else { continue }
             peers[info.id] = Peer(address: address, fingerprint: info.fingerprint)
@@ -147,11 +151,11 @@ final class Mesh {
     }
 
     /// A relay that a loop knows by its certificate.
-    func accept(_ moved: MovedStream, from relay: String) {
+    func accept(_ moved: MovedStream, from relay: String, fingerprint: String) {
         let connection = MeshConnection(self, from: relay, number: freshNumber(), moved: moved)
         open[connection.number] = connection
-        let before = accepted.updateValue(connection, forKey: relay)
-        before?.close()
+        let before = accepted.updateValue((connection, fingerprint), forKey: relay)
+        before?.connection.close()
         // It runs: no need to wait until it is tried again.
         if let redial = peers[relay]?.redial {
             loop.cancel(redial)
@@ -161,7 +165,7 @@ final class Mesh {
 
     func closed(_ connection: MeshConnection, _ end: StreamEnd) {
         open[connection.number] = nil
-        if accepted[connection.relay] === connection { accepted[connection.relay] = nil }
+        if accepted[connection.relay]?.connection === connection { accepted[connection.relay] = nil }
         for (number, asked) in questions where asked.connection == connection.number {
             questions[number] = nil
             tell(asked.question, .noLink)
@@ -191,7 +195,7 @@ final class Mesh {
 
     func connection(to relay: String) -> MeshConnection? {
         if let dialled = peers[relay]?.connection, dialled.isUp { return dialled }
-        return accepted[relay]
+        return accepted[relay]?.connection
     }
 
     /// Those with a connection.
@@ -219,7 +223,9 @@ final class Mesh {
     // MARK: asking
 
     func ask(_ question: PlayerQuestion) {
-        guard let connection = connection(to: question.relay) else { return tell(question, .noLink) }
+        guard questions.count < Self.maxQuestions, let connection = connection(to: question.relay) else {
+            return tell(question, .noLink)
+        }
         context.metrics.meshAsks.add()
         lastQuestion += 1
         questions[lastQuestion] = Asked(

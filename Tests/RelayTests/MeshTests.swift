@@ -243,6 +243,28 @@ struct MeshTests {
         }
     }
 
+    /// Promise: a certificate that is not the relay's any more is worth nothing.
+    @Test func aRelayWithANewCertificateIsToConnectAnew() throws {
+        try TestRegion.with(2) { region in
+            let made = try SelfSignedCertificate.generate(commonName: "rly_1")
+            let peer = try FakeAgent(region[1], ticket: nil, own: region[0].own)
+            let hello = MeshFrame.hello(relay: "rly_1", region: TestRelay.region).encode()
+            try peer.send(plain: hello)
+            let welcome = MeshFrame.welcome.encode()
+            #expect(try peer.everything(upTo: welcome.count) == welcome)
+            var info = region[0].info()
+            info.fingerprint = made.fingerprint
+            region.tell(relays: [info])
+            #expect(try peer.everything() == welcome)
+            let again = try FakeAgent(
+                region[1], ticket: nil,
+                own: OwnCertificate(
+                    certificatePEM: made.certificatePEM, privateKeyPEM: made.privateKeyPEM))
+            try again.send(plain: hello)
+            #expect(try again.everything(upTo: welcome.count) == welcome)
+        }
+    }
+
     @Test func aSilentRelayIsGivenUpAndFoundAgain() throws {
         var patience = RelayPatience()
         patience.pulse = Milliseconds(50)
