@@ -35,6 +35,20 @@ extension JSON {
     static func whole(_ value: Int) -> JSON { .integer(Int64(value)) }
 }
 
+/// The whole file, however long.
+func contents(of path: String) -> String {
+    let descriptor = mc_open(path, O_RDONLY | O_CLOEXEC, 0)
+    guard descriptor >= 0 else { stop("\(path) cannot be read") }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 64 * 1024)
+    while true {
+        let count = read(descriptor, &block, block.count)
+        guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
+        bytes += block[..<count]
+    }
+}
+
 /// `--name value` pairs.
 struct Options {
     private var values: [String: String] = [:]
@@ -68,8 +82,7 @@ func run() throws(SystemError) {
         loop: loop, control: options.text("control"), links: options.number("links", default: 2),
         maxData: options.number("data", default: 16))
     let path = options.text("tunnels")
-    guard let text = Settings.read(path) else { stop("\(path) cannot be read") }
-    for line in text.split(separator: "\n") {
+    for line in contents(of: path).split(separator: "\n") {
         let parts = line.split(separator: "\t").map { String($0) }
         guard parts.count == 4 else { stop("\(path): a line must have four parts with tabs between") }
         crowd.add(tunnel: parts[0], hostname: parts[1], region: parts[2], key: parts[3])
