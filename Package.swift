@@ -67,7 +67,7 @@ let package = Package(
                 "Store", "Reconcilers", "API", "Stripe",
             ]),
 
-        room("RelayCore", "DataPlane/RelayCore", ["Core", "Wire"]),
+        room("RelayCore", "DataPlane/RelayCore", ["Core", "Crypto", "Wire"]),
         program("Relay", "DataPlane/Relay", ["RelayCore", "IO", "TLS", "HTTP", "Redis", "CLinux"]),
         room("AgentCore", "DataPlane/AgentCore", ["Core", "Wire"]),
         program("Agent", "DataPlane/Agent", ["AgentCore", "Crypto", "IO", "TLS", "HTTP", "CLinux"]),

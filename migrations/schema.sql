@@ -228,7 +228,9 @@ CREATE TABLE relays (
     registered_at timestamptz NOT NULL DEFAULT now(),
     last_seen_at timestamptz NOT NULL DEFAULT now(),
     -- Since when it is in this state.
-    state_since timestamptz NOT NULL DEFAULT now()
+    state_since timestamptz NOT NULL DEFAULT now(),
+    -- Which start of the program registered last: an operator's word to drain is for that one.
+    run text
 );
 CREATE INDEX relays_region ON relays (region_id);
 

@@ -12,7 +12,7 @@ enum RelayRoutes {
     static let all = [
         Route(
             "POST", "/v1/relay/registrations", .relays, limit: nil, takes: Schemas.registration,
-            gives: .ok(.object(["relay": .object(["id": Schemas.word]), "keys": Schemas.keySet])),
+            gives: .ok(.object(["relay": Schemas.registered, "keys": Schemas.keySet])),
             "A relay says who and where it is."
         ) {
             api, call in
@@ -99,12 +99,20 @@ enum RelayRoutes {
         if !fingerprint.isEmpty, Hex.decode(fingerprint) == nil || fingerprint != fingerprint.lowercased() {
             fields.reject("fingerprint", "must be the SHA-256 of the certificate in 64 lower-case hex digits")
         }
+        let run = fields.optionalWord("run")
         try fields.finish()
-        try await api.store.register(
+        let (relay, rev) = try await api.store.register(
             RelayInfo(
                 id: id, region: region, endpoint: endpoint, meshAddress: mesh, fingerprint: fingerprint,
-                sharedEntry: shared), actor: call.actor)
-        return .json(200, ["relay": ["id": .string(id)], "keys": try api.keys.ring.keys.jwks])
+                sharedEntry: shared), run: run, actor: call.actor)
+        return .json(
+            200,
+            [
+                "relay": [
+                    "id": .string(id), "state": .string(relay.state.rawValue), "rev": .integer(Int64(rev)),
+                ],
+                "keys": try api.keys.ring.keys.jwks,
+            ])
     }
 
     private static func assignments(_ api: API, _ call: Call) async throws -> Reply {
@@ -157,8 +165,13 @@ enum RelayRoutes {
 
 extension Fields {
     /// An id that another program chose: letters, digits, dot, dash, underscore.
-    mutating func word(_ name: String) -> String {
-        let text = text(name, length: 1...64)
+    mutating func word(_ name: String) -> String { word(name, text(name, length: 1...64)) }
+
+    mutating func optionalWord(_ name: String) -> String? {
+        optionalText(name, length: 1...64).map { word(name, $0) }
+    }
+
+    private mutating func word(_ name: String, _ text: String) -> String {
         guard text.utf8.allSatisfy({ Base62.contains($0) || $0 == 0x2D || $0 == 0x2E || $0 == 0x5F }),
             text.isEmpty || text.utf8.first.map(Base62.contains) == true
         else {

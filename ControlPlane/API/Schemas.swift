@@ -260,7 +260,15 @@ enum Schemas {
 
     static let registration = Schema.body(
         ["id": word, "region": region, "endpoint": endpoint, "fingerprint": fingerprint],
-        optional: ["mesh_address": endpoint, "shared_entry": .bool(false)])
+        optional: [
+            "mesh_address": endpoint, "shared_entry": .bool(false),
+            "run": word.about("Names one start of the relay: a drain is for the start that heard of it."),
+        ])
+
+    static let registered = Schema.object([
+        "id": word, "state": .words("active", "draining"),
+        "rev": Schema.count(0).about("The region's revision that has it."),
+    ])
 
     static let usageReport = Schema.body(
         ["relay": word, "report": word, "from": .time, "to": .time],

@@ -61,7 +61,7 @@ extension Transaction {
             relays: try relays(inRegion: region))
     }
 
-    fileprivate mutating func head(of region: String) throws -> (rev: Int, epoch: Int) {
+    mutating func head(of region: String) throws -> (rev: Int, epoch: Int) {
         let found = try query(
             """
             SELECT rev, coalesce((SELECT epoch FROM leases WHERE name = $2), 1) AS epoch

@@ -94,21 +94,31 @@ extension Store {
         }
     }
 
-    /// A relay says who and where it is: from now on it takes placements. A new certificate means a new process,
-    /// which has no links yet.
-    public func register(_ relay: RelayInfo, actor: Actor = .system("relays")) async throws(StoreError) {
+    /// A relay says who and where it is: from now on it takes placements, unless the same `run` of it was told to
+    /// drain. Another run or another certificate means another process, which has no links yet.
+    ///
+    /// Answers with what relays are told of it, and the region's revision that has it.
+    @discardableResult
+    public func register(
+        _ relay: RelayInfo, run: String? = nil, actor: Actor = .system("relays")
+    ) async throws(StoreError) -> (relay: RelayInfo, rev: Int) {
         try await transaction { tx in
-            let before = try tx.query(
+            let row = try tx.query(
                 """
-                SELECT id, region_id, endpoint, mesh_address, fingerprint, state, shared_entry
+                SELECT id, region_id, endpoint, mesh_address, fingerprint, state, shared_entry, run
                 FROM relays WHERE id = $1 FOR NO KEY UPDATE
                 """, relay.id
-            ).first.map { try RelayInfo($0) }
+            ).first
+            let before = try row.map { try RelayInfo($0) }
+            let runBefore: String? = try row?["run"]
             var now = relay
-            now.state = .active
+            now.state = before?.state == .draining && run != nil && run == runBefore ? .draining : .active
+            if let before, before.fingerprint != now.fingerprint || runBefore != run {
+                try tx.forgetLinks(of: [now.id])
+            }
             guard before != now else {
-                try tx.query("UPDATE relays SET last_seen_at = now() WHERE id = $1", relay.id)
-                return
+                try tx.query("UPDATE relays SET run = $2, last_seen_at = now() WHERE id = $1", relay.id, run)
+                return (now, try tx.head(of: now.region).rev)
             }
             if var before, before.region != now.region {
                 before.state = .removed
@@ -117,22 +127,21 @@ extension Store {
             let rev = try tx.nextRevision(of: now.region)
             try tx.query(
                 """
-                INSERT INTO relays (id, region_id, endpoint, mesh_address, fingerprint, state, shared_entry)
-                VALUES ($1, $2, $3, $4, $5, 'active', $6)
+                INSERT INTO relays (id, region_id, endpoint, mesh_address, fingerprint, state, shared_entry, run)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
                 ON CONFLICT (id) DO UPDATE SET
                     region_id = excluded.region_id, endpoint = excluded.endpoint,
                     mesh_address = excluded.mesh_address, fingerprint = excluded.fingerprint,
-                    state = excluded.state, shared_entry = excluded.shared_entry,
+                    state = excluded.state, shared_entry = excluded.shared_entry, run = excluded.run,
                     registered_at = now(), last_seen_at = now(),
                     state_since = CASE WHEN relays.state = excluded.state THEN relays.state_since ELSE now() END
-                """, now.id, now.region, now.endpoint, now.meshAddress, now.fingerprint, now.sharedEntry)
-            if let before, before.fingerprint != now.fingerprint {
-                try tx.forgetLinks(of: [now.id])
-            }
+                """, now.id, now.region, now.endpoint, now.meshAddress, now.fingerprint,
+                now.state.rawValue, now.sharedEntry, run)
             try tx.announce(now.region, rev, relays: [now])
             try tx.audit(
                 "relay.register", actor: actor, account: nil, subject: now.id, before: before?.json,
                 after: now.json)
+            return (now, rev)
         }
     }
 

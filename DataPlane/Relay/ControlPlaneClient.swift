@@ -16,13 +16,25 @@ final class ControlPlaneClient {
         self.key = key
     }
 
-    /// Says who this relay is; the answer has the keys that tickets and assignments are signed with.
-    func register(_ relay: RelayInfo, _ done: @escaping (Result<VerificationKeys, ControlPlaneError>) -> Void)
-    {
+    struct Registration {
+        /// What tickets and assignments are signed with.
+        let keys: VerificationKeys
+        /// What the control plane thinks of this relay; nil when it does not say.
+        let state: RelayState?
+        /// The region's revision that knows of this run of the relay.
+        let rev: Int
+    }
+
+    /// Says who this relay is, and in which of its runs.
+    func register(
+        _ relay: RelayInfo, run: String,
+        _ done: @escaping (Result<Registration, ControlPlaneError>) -> Void
+    ) {
         let body: JSON = [
             "id": .string(relay.id), "region": .string(relay.region), "endpoint": .string(relay.endpoint),
             "mesh_address": relay.meshAddress.map { .string($0) } ?? .null,
             "fingerprint": .string(relay.fingerprint), "shared_entry": .bool(relay.sharedEntry),
+            "run": .string(run),
         ]
         send("POST", "/v1/relay/registrations", body) { result in
             done(
@@ -30,7 +42,13 @@ final class ControlPlaneClient {
                     guard let jwks = answer["keys"], let keys = try? VerificationKeys(jwks: jwks) else {
                         return .failure(.nonsense)
                     }
-                    return .success(keys)
+                    return .success(
+                        Registration(
+                            keys: keys,
+                            state: answer["relay"]?["state"]?.stringValue.flatMap {
+                                RelayState(rawValue: $0)
+                            },
+                            rev: answer["relay"]?["rev"]?.integerValue.map { Int($0) } ?? 0))
                 })
         }
     }

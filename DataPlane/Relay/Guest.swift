@@ -14,6 +14,10 @@ final class Guest: StreamHandler {
     private var quietTimer: TimerID?
     /// Set while a known player waits for their tunnel's assignment.
     private var assignmentTimer: TimerID?
+    /// A neighbour behind the same entry passed it on: nobody passes it on again.
+    private var isForwarded = false
+    /// The token that is still to be announced.
+    private var awaited: (token: ForwardToken, timer: TimerID)?
     private static let assignmentPause = Milliseconds(50)
     private static let maxFirstBytes = 4096
 
@@ -37,8 +41,12 @@ final class Guest: StreamHandler {
     }
 
     func streamReceived(_ stream: IO.Stream) {
+        guard awaited == nil else { return }
         switch stream.input.withSpan({ FirstBytes.sniff($0) }) {
         case .needMore: return
+        case .forwarded: readToken(stream)
+        // Relays pass on what agents open, never players.
+        case .minecraft where isForwarded: refuseForward(stream)
         case .tls: becomeLink(stream)
         case .dataConnection: becomeDataConnection(stream)
         case .minecraft: readFirstPacket(stream, quiet: false)
@@ -54,6 +62,10 @@ final class Guest: StreamHandler {
     }
 
     private func stopTimers() {
+        if let awaited = awaited.take() {
+            loop.cancel(awaited.timer)
+            context.forwards.gaveUp(awaited.token)
+        }
         if let deadline { loop.cancel(deadline) }
         if let quietTimer { loop.cancel(quietTimer) }
         deadline = nil
@@ -70,6 +82,14 @@ final class Guest: StreamHandler {
     // MARK: links
 
     private func becomeLink(_ stream: IO.Stream) {
+        if passesOn {
+            switch ClientHello.serverName(in: stream.input.array()) {
+            case .needMore: return
+            case .serverName(let relay):
+                if let neighbour = context.neighbour(relay) { return passOn(stream, .link, to: neighbour) }
+            case .none: break
+            }
+        }
         guard relayLoop.beginHandshake() else {
             context.metrics.tlsRefused.add()
             return stream.close()
@@ -92,6 +112,9 @@ final class Guest: StreamHandler {
         switch decoded {
         case .success(.needMore): return
         case .success(.message(let preamble, let consumed)):
+            if passesOn, let neighbour = context.neighbour(preamble.relay) {
+                return passOn(stream, .data, to: neighbour)
+            }
             stream.input.consume(consumed)
             guard preamble.relay == context.relay.id,
                 let door = context.door(number: preamble.nonce.firstByte),
@@ -108,6 +131,55 @@ final class Guest: StreamHandler {
 
     private func refuseData(_ stream: IO.Stream) {
         context.metrics.strayData.add()
+        stream.close()
+    }
+
+    // MARK: behind a shared entry
+
+    private var passesOn: Bool { context.relay.sharedEntry && !isForwarded }
+
+    private func passOn(_ stream: IO.Stream, _ kind: Passage.Kind, to neighbour: RelayInfo) {
+        guard let moved = move(stream) else { return stream.close() }
+        Passage.begin(moved, kind, to: neighbour, on: relayLoop)
+    }
+
+    private func readToken(_ stream: IO.Stream) {
+        let decoded = stream.input.withSpan { bytes in
+            Result { () throws(WireError) in try ForwardPreamble.decode(bytes) }
+        }
+        switch decoded {
+        case .success(.needMore): return
+        case .success(.message(let preamble, let consumed)):
+            guard !isForwarded, let door = context.door(number: relayLoop.number) else {
+                return refuseForward(stream)
+            }
+            stream.input.consume(consumed)
+            let waiter = Forwards.Waiter(door: door, guest: LoopBound(self, loop))
+            switch context.forwards.arrived(preamble.token, waiter, now: loop.now) {
+            case .letIn: letIn()
+            case .refuse: refuseForward(stream)
+            case .wait:
+                let timer = loop.schedule(after: Forwards.patience) { [weak self] in
+                    guard let self, let stream = self.stream, self.awaited != nil else { return }
+                    self.refuseForward(stream)
+                }
+                awaited = (preamble.token, timer)
+            }
+        case .success(.skipped), .failure: refuseForward(stream)
+        }
+    }
+
+    /// Its token was announced: what follows is a guest like any other, but for being passed on.
+    func letIn() {
+        guard let stream else { return }
+        if let awaited = awaited.take() { loop.cancel(awaited.timer) }
+        isForwarded = true
+        context.metrics.forwardArrivals.add()
+        if !stream.input.isEmpty { streamReceived(stream) }
+    }
+
+    private func refuseForward(_ stream: IO.Stream) {
+        context.metrics.strayForwards.add()
         stream.close()
     }
 
@@ -148,7 +220,6 @@ final class Guest: StreamHandler {
         } catch {
             return answer(stream, greeting, .badAddress(error), name: "This server")
         }
-        guard !context.isDraining else { return answer(stream, greeting, .elsewhere, name: name.label) }
         switch context.routes.find(name.text, relay: context.relay.id) {
         case .unknown: answer(stream, greeting, .unknownName, name: name.text)
         case .suspended: answer(stream, greeting, .suspended, name: name.label)

@@ -31,12 +31,16 @@ final class LoadReporter {
 
     func start() { beat() }
 
+    /// Tells now, out of turn or not.
+    func report() {
+        guard feed.isRegistered else { return }
+        let report = measure()
+        if feed.hearsRedis { publish(report) } else { post(report) }
+        reportLinks()
+    }
+
     private func beat() {
-        if feed.isRegistered {
-            let report = measure()
-            if feed.hearsRedis { publish(report) } else { post(report) }
-            reportLinks()
-        }
+        report()
         loop.schedule(after: .seconds(1)) { [weak self] in self?.beat() }
     }
 

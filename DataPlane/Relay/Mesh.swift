@@ -216,7 +216,8 @@ final class Mesh {
             context.door(number: nonce.firstByte)?.post { $0.refused(nonce, reason) }
         case .presence(let report): limits.took(report, on: connection)
         case .shares(let report): limits.took(report, on: connection)
-        case .forward, .hello, .welcome, .ping, .pong: break
+        case .forward(let token): context.forwards.announced(token)
+        case .hello, .welcome, .ping, .pong: break
         }
     }
 

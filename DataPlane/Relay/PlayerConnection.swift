@@ -24,6 +24,7 @@ final class PlayerConnection: StreamHandler {
         stream = Stream(
             moved: moved, on: room.relayLoop.loop, maxInputBytes: Self.maxWaitingBytes, handler: self)
         room.relayLoop.context.metrics.connections.add(1)
+        room.relayLoop.context.metrics.waiting.add(1)
     }
 
     /// START and everything the player sent so far.
@@ -55,5 +56,6 @@ final class PlayerConnection: StreamHandler {
     private func gone() {
         stream = nil
         room.relayLoop.context.metrics.connections.add(-1)
+        room.relayLoop.context.metrics.waiting.add(-1)
     }
 }

@@ -22,11 +22,16 @@ final class RegionFeed {
     private var keyRefresh = KeyRefresh()
     /// Keeps the keys that we learn for the next start.
     private let keepKeys: (VerificationKeys) -> Void
+    /// The region's revision with which the control plane knew of this run. What it says of this relay before that is
+    /// about an earlier one.
+    private var ownRevision: Int?
+    /// Called, as often as it is heard, when the control plane wants this relay to drain.
+    var onDrainOrder: () -> Void = {}
     private(set) var isRegistered = false
     /// The control plane knows this relay: it was registered now, or, since it has kept keys, before a restart.
     private(set) var isTrusted: Bool
-    /// The control plane answered, or Redis told: this relay knows where tunnels are.
-    private(set) var isCurrent = false
+    /// The control plane answered, Redis told, or an earlier run kept it: this relay knows where tunnels are.
+    private(set) var isCurrent: Bool
     /// What is wrong now and was told.
     private var complaints: [Trouble: String] = [:]
     private let log = Log("relay")
@@ -35,7 +40,7 @@ final class RegionFeed {
 
     init(
         loop: EventLoop, context: RelayContext, info: RelayInfo, client: ControlPlaneClient,
-        redisURL: RedisURL?, knowsKeys: Bool = false,
+        redisURL: RedisURL?, knowsKeys: Bool = false, knowsRegion: Bool = false,
         keepKeys: @escaping (VerificationKeys) -> Void = { _ in }
     ) {
         self.loop = loop
@@ -45,6 +50,7 @@ final class RegionFeed {
         self.redisURL = redisURL
         self.keepKeys = keepKeys
         isTrusted = knowsKeys
+        isCurrent = knowsRegion
     }
 
     func start() {
@@ -70,15 +76,16 @@ final class RegionFeed {
         isRegistering = true
         if let nextRegistration { loop.cancel(nextRegistration) }
         nextRegistration = nil
-        client.register(info) { [weak self] result in
+        client.register(info, run: context.run) { [weak self] result in
             guard let self else { return }
             self.isRegistering = false
             switch result {
-            case .success(let keys):
+            case .success(let registered):
                 self.complaints[.registration] = nil
                 // Strangers may cause these: at most one a minute.
                 self.complaints[.message] = nil
-                self.learn(keys)
+                self.learn(registered.keys)
+                self.ownRevision = self.ownRevision ?? registered.rev
                 self.registrationFailures = 0
                 if !self.isRegistered {
                     self.isRegistered = true
@@ -86,6 +93,7 @@ final class RegionFeed {
                     self.log.info("registered with the control plane", ["region": self.region])
                     self.perform(self.follower.start(now: self.loop.now))
                 }
+                self.lookAtOwnState(registered.state)
                 self.context.links.repeatAll()
                 // Keys rotate, and a control plane may have been restored: ask again now and then.
                 self.register(after: .minutes(1))
@@ -221,7 +229,15 @@ final class RegionFeed {
     private func apply(_ message: AssignmentMessage, fromControlPlane: Bool) -> RegionState.Outcome {
         let outcome = context.apply(message, fromControlPlane: fromControlPlane)
         if case .applied = outcome { isCurrent = true }
+        lookAtOwnState(context.routes.relay(info.id)?.state)
         return outcome
+    }
+
+    private func lookAtOwnState(_ state: RelayState?) {
+        guard state == .draining, let ownRevision, (context.routes.position?.rev ?? 0) >= ownRevision else {
+            return
+        }
+        onDrainOrder()
     }
 
     private enum Trouble: String {

@@ -18,6 +18,8 @@ struct RelayConfiguration {
     let publicEndpoint: String?
     /// nil: the public endpoint.
     let meshAddress: String?
+    /// Other relays take connections at the same public endpoint.
+    let sharedEntry: Bool
     let controlURL: HTTPURL
     let redisURL: RedisURL?
     let httpAddress: SocketAddress
@@ -30,6 +32,8 @@ struct RelayConfiguration {
     /// Data connections of one tunnel that are kept ready.
     let parked: Int
     let drain_s: Int
+    /// From the end of readiness to the end of the relay, at least.
+    let drainNotice_s: Int
     /// Between two usage reports.
     let usage_s: Int
 
@@ -54,10 +58,15 @@ struct RelayConfiguration {
                 "RELAY_PUBLIC_ENDPOINT is \"\(endpoint)\": it must be HOST:PORT as agents and players dial it"
             )
         }
-        let mesh = settings.optional("RELAY_MESH_ADDRESS")
-        if let mesh, Endpoint(mesh) == nil {
+        let sharedEntry = settings.integer("RELAY_SHARED_ENTRY", default: 0, in: 0...1) == 1
+        if sharedEntry, endpoint == nil {
             settings.reject(
-                "RELAY_MESH_ADDRESS is \"\(mesh)\": it must be HOST:PORT as the region's other relays dial it"
+                "RELAY_PUBLIC_ENDPOINT is not set: with RELAY_SHARED_ENTRY it is the entry's HOST:PORT")
+        }
+        let mesh = meshAddress(&settings, listen: listen)
+        if sharedEntry, mesh == nil {
+            settings.reject(
+                "RELAY_MESH_ADDRESS is not set: with RELAY_SHARED_ENTRY it is this relay's own HOST:PORT, or auto:PORT"
             )
         }
         let id = settings.optional("RELAY_ID")
@@ -71,6 +80,7 @@ struct RelayConfiguration {
         let parked = settings.integer(
             "RELAY_PARKED", default: TunnelDesk.usualParked, in: 0...TunnelDesk.usualParked)
         let drain = settings.integer("RELAY_DRAIN_S", default: 300, in: 0...86_400)
+        let notice = settings.integer("RELAY_DRAIN_NOTICE_S", default: 5, in: 0...3600)
         let usage = settings.integer("RELAY_USAGE_S", default: 10, in: 1...3600)
         let token = settings.secret("METRICS_TOKEN")
         let level = settings.string("LOG_LEVEL", default: "info")
@@ -83,10 +93,31 @@ struct RelayConfiguration {
         guard let control, let http else { throw SettingsError(problems: ["CONTROL_URL or PORT is wrong"]) }
         return RelayConfiguration(
             relayID: id, relayKey: key, region: region, listen: listen, publicEndpoint: endpoint,
-            meshAddress: mesh, controlURL: control, redisURL: redis,
+            meshAddress: mesh, sharedEntry: sharedEntry, controlURL: control, redisURL: redis,
             httpAddress: http, metricsToken: token, stateDirectory: settings.optional("STATE_DIR"),
             ticketKeys: keys, tlsCertificateFile: certificate, tlsKeyFile: tlsKey, loops: loops,
-            parked: parked, drain_s: drain, usage_s: usage)
+            parked: parked, drain_s: drain, drainNotice_s: notice, usage_s: usage)
+    }
+
+    /// `auto:PORT` is the machine's own address in the private network, with a port that it listens at.
+    private static func meshAddress(_ settings: inout Settings, listen: [SocketAddress]) -> String? {
+        guard let text = settings.optional("RELAY_MESH_ADDRESS") else { return nil }
+        guard let endpoint = Endpoint(text) else {
+            settings.reject(
+                "RELAY_MESH_ADDRESS is \"\(text)\": it must be HOST:PORT as the region's other relays dial it"
+            )
+            return text
+        }
+        guard endpoint.host == "auto" else { return text }
+        if !listen.contains(where: { $0.port == endpoint.port }) {
+            settings.reject(
+                "RELAY_MESH_ADDRESS is \"\(text)\", and RELAY_LISTEN has no address with that port")
+        }
+        guard let own = OwnAddress.find(port: endpoint.port) else {
+            settings.reject("RELAY_MESH_ADDRESS is \"\(text)\", and this machine has no address but loopback")
+            return text
+        }
+        return own.description
     }
 
     private static func url(_ settings: inout Settings) -> HTTPURL? {

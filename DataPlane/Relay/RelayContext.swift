@@ -10,11 +10,14 @@ import Wire
 final class RelayContext: Sendable {
     let relay: RelayIdentity
     let policy: LinkPolicy
+    /// Names this start of the relay.
+    let run: String
     let routes = Routes()
     let metrics = RelayMetrics()
     let tls: TLSServerContext
     let links: LinkNews
     let usage: UsageLedger
+    let forwards = Forwards()
     let patience: RelayPatience
     private let loops = Mutex<[RelayLoopDoor]>([])
     private let trustedKeys = Mutex<VerificationKeys?>(nil)
@@ -28,7 +31,10 @@ final class RelayContext: Sendable {
         self.patience = patience
         self.tls = tls
         links = LinkNews()
-        usage = UsageLedger(relay: relay.id)
+        run = String(
+            decoding: (0..<16).map { _ in Base62.alphabet[SecureRandom.below(Base62.alphabet.count)] },
+            as: UTF8.self)
+        usage = UsageLedger(relay: relay.id, run: run)
     }
 
     /// The keys that tickets and assignments are signed with; nil until the control plane told them.
@@ -81,16 +87,19 @@ final class RelayContext: Sendable {
         return outcome
     }
 
+    /// A relay that this id names and that shares its entry with this one; nil when it is out of reach.
+    func neighbour(_ id: String) -> RelayInfo? {
+        guard id != relay.id, let other = routes.relay(id), other.sharedEntry,
+            other.endpoint == relay.endpoint, other.meshAddress != nil,
+            other.state == .active || other.state == .draining
+        else { return nil }
+        return other
+    }
+
     var isDraining: Bool { drainingFlag.load(ordering: .relaxed) }
 
-    /// No new links or players; agents are told to go elsewhere; running players stay.
-    func drain() {
-        drainingFlag.store(true, ordering: .relaxed)
-        forEachLoop { relayLoop in
-            relayLoop.stopListening()
-            relayLoop.forEachRoom { $0.drain() }
-        }
-    }
+    /// From now on no new links.
+    func beginDraining() { drainingFlag.store(true, ordering: .relaxed) }
 
     /// Over how long agents that are told at once are to spread what they ask the control plane: 200 a second.
     var migrationSpread: Milliseconds { Milliseconds(min(5000, metrics.links.current * 5)) }
@@ -197,6 +206,8 @@ struct RelayPatience: Sendable {
     /// Data connections of one tunnel that wait for their player.
     var parked = TunnelDesk.usualParked
     var handshakes = HandshakeBudget.Caps()
+    /// Connections that are passed on to neighbours.
+    var passages = HandshakeBudget.Caps(underWay: 512, burst: 2000, per_s: 1000)
 }
 
 /// Who this relay is.
@@ -205,6 +216,8 @@ struct RelayIdentity: Sendable {
     let region: String
     /// What agents and players dial: "host:port".
     let endpoint: String
+    /// Other relays take connections at the same endpoint, so that one may land on the wrong relay.
+    var sharedEntry = false
 
     var rendezvous: Rendezvous { Rendezvous(relay: id, endpoint: endpoint) }
 }

@@ -46,42 +46,12 @@ struct RelayIdentityFile {
         }
         if access(path, F_OK) == 0 { throw StateError("cannot read \(path)") }
         let text = try make()
-        try write(text, to: path)
+        try StateFile.write(text, to: path)
         return text
-    }
-
-    /// Whole or not at all: a name of its own first, then renamed.
-    static func write(_ text: String, to path: String) throws {
-        let draft = path + ".new"
-        let descriptor = mc_open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else {
-            throw StateError("cannot write \(path): \(String(cString: strerror(mc_errno())))")
-        }
-        var bytes = Array(text.utf8)[...]
-        while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { CLinux.write(descriptor, $0.baseAddress, $0.count) }
-            guard count > 0 else {
-                let reason = String(cString: strerror(mc_errno()))
-                close(descriptor)
-                throw StateError("cannot write \(path): \(reason)")
-            }
-            bytes = bytes.dropFirst(count)
-        }
-        fsync(descriptor)
-        close(descriptor)
-        guard rename(draft, path) == 0 else {
-            throw StateError("cannot write \(path): \(String(cString: strerror(mc_errno())))")
-        }
     }
 
     private static func randomName() -> String {
         String(
             decoding: (0..<22).map { _ in Base62.alphabet[Int.random(in: 0..<62)] }, as: UTF8.self)
     }
-}
-
-/// The state directory cannot be used.
-struct StateError: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
 }

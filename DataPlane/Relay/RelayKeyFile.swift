@@ -20,10 +20,11 @@ struct RelayKeyFile: Sendable {
 
     func write(_ keys: VerificationKeys) {
         guard let path else { return }
-        do {
-            try RelayIdentityFile.write(keys.jwks.text, to: path)
+        do throws(StateError) {
+            try StateFile.write(keys.jwks.text, to: path)
         } catch {
-            log.warning("the keys cannot be kept: a restart needs the control plane", ["reason": "\(error)"])
+            log.warning(
+                "the keys cannot be kept: a restart needs the control plane", ["reason": error.description])
         }
     }
 }

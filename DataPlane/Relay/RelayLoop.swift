@@ -21,6 +21,8 @@ final class RelayLoop {
     private var lastWords = LimitNews()
     /// TLS handshakes cost a millisecond of CPU, and anybody may ask for one.
     private var handshakes: HandshakeBudget
+    private var passageBudget: HandshakeBudget
+    private var passages: [Int: Passage] = [:]
 
     init(number: UInt8, loop: EventLoop, context: RelayContext, pool: SplicePool = SplicePool()) {
         self.number = number
@@ -28,12 +30,14 @@ final class RelayLoop {
         self.loop = loop
         self.context = context
         handshakes = HandshakeBudget(context.patience.handshakes)
+        passageBudget = HandshakeBudget(context.patience.passages)
         countBytes()
     }
 
     /// Players stay for hours; what passes is counted while it does.
     private func countBytes() {
         for room in rooms.values { room.countBytes() }
+        for passage in passages.values { passage.count() }
         loop.schedule(after: context.patience.count) { [weak self] in self?.countBytes() }
     }
 
@@ -55,16 +59,24 @@ final class RelayLoop {
     }
 
     func stopListening() {
-        for listener in listeners {
-            // Closing would reset whoever is connected but not yet accepted.
-            listener.ready(.readable)
-            listener.close()
-        }
+        for listener in listeners { listener.closeWhenEmpty() }
         listeners = []
     }
 
     func beginHandshake() -> Bool { handshakes.begin(now: loop.now) }
     func endHandshake() { handshakes.end() }
+
+    // MARK: what neighbours are meant to have
+
+    func beginPassage() -> Bool { passageBudget.begin(now: loop.now) }
+    func endPassage() { passageBudget.end() }
+
+    func keep(_ passage: Passage, number: Int) { passages[number] = passage }
+    func forget(passage number: Int) { passages[number] = nil }
+
+    func forEachPassage(_ work: (Passage) -> Void) {
+        for passage in Array(passages.values) { work(passage) }
+    }
 
     // MARK: tunnels
 
@@ -131,7 +143,8 @@ final class RelayLoop {
     }
 }
 
-/// How many TLS handshakes one loop takes part in: a cap on those under way and on new ones a second.
+/// How many TLS handshakes one loop takes part in, or how many connections it passes on: a cap on those under way and
+/// on new ones a second.
 struct HandshakeBudget {
     struct Caps: Sendable {
         var underWay = 256

@@ -13,10 +13,17 @@ final class RelayMetrics: Sendable {
     let tlsRefused: Counter
     let linkRefused: Counter
     let strayData: Counter
+    let forwarded: Counter
+    let forwardFailures: Counter
+    let forwardArrivals: Counter
+    let strayForwards: Counter
+    let forwardedLinks: Gauge
+    let forwardedPlayers: Gauge
     let bytesToServers: Counter
     let bytesToPlayers: Counter
     let connections: Gauge
     let players: Gauge
+    let waiting: Gauge
     let links: Gauge
     let parked: Gauge
     let sleeps: Counter
@@ -49,12 +56,28 @@ final class RelayMetrics: Sendable {
             "minecart_relay_link_refused_total", "Links refused: bad ticket, old generation, no HELLO.")
         strayData = registry.counter(
             "minecart_relay_stray_data_connections_total", "Data connections whose nonce nobody expected.")
+        forwarded = registry.counter(
+            "minecart_relay_forwarded_total", "Connections passed on to the relay that they were meant for.")
+        forwardFailures = registry.counter(
+            "minecart_relay_forward_failures_total",
+            "Connections for a relay behind the same entry that could not be reached.")
+        forwardArrivals = registry.counter(
+            "minecart_relay_forward_arrivals_total", "Connections that other relays passed on to this one.")
+        strayForwards = registry.counter(
+            "minecart_relay_stray_forwards_total",
+            "Connections that came as if passed on, but that no relay had announced.")
+        forwardedLinks = registry.gauge(
+            "minecart_relay_forwarded_links", "Other relays' links that pass through this one now.")
+        forwardedPlayers = registry.gauge(
+            "minecart_relay_forwarded_players",
+            "Data connections with players that pass through this one to other relays now.")
         bytesToServers = registry.counter(
             "minecart_relay_bytes_to_servers_total", "Bytes from players to home servers.")
         bytesToPlayers = registry.counter(
             "minecart_relay_bytes_to_players_total", "Bytes from home servers to players.")
         connections = registry.gauge("minecart_relay_connections", "Connections on public listeners now.")
         players = registry.gauge("minecart_relay_players", "Player connections spliced now.")
+        waiting = registry.gauge("minecart_relay_waiting", "Players who wait for their server now.")
         links = registry.gauge("minecart_relay_links", "Agents' links now.")
         parked = registry.gauge("minecart_relay_parked", "Data connections parked now.")
         sleeps = registry.counter(

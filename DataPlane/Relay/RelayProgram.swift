@@ -1,5 +1,6 @@
 import CLinux
 import Core
+import Crypto
 import HTTP
 import IO
 import RelayCore
@@ -34,21 +35,27 @@ struct RelayProgram {
         let identity = try RelayIdentityFile.load(configuration)
         let main = try EventLoop()
         let threads = try (1..<configuration.loops).map { try LoopThread.start(name: "relay-\($0)") }
-        let bound = try bind(configuration, main, threads, identity)
+        let keyFile = RelayKeyFile(directory: configuration.stateDirectory)
+        let known = Known(
+            keptKeys: keyFile.read(),
+            region: RegionKeeper.load(
+                directory: configuration.stateDirectory, region: configuration.region))
+        let bound = try bind(configuration, main, threads, identity, known)
         let context = bound.context
         let info = RelayInfo(
             id: identity.id, region: configuration.region, endpoint: context.relay.endpoint,
             meshAddress: configuration.meshAddress ?? context.relay.endpoint,
-            fingerprint: identity.tls.fingerprint)
-        let keyFile = RelayKeyFile(directory: configuration.stateDirectory)
-        let kept = keyFile.read()
-        context.keys = kept ?? configuration.ticketKeys
+            fingerprint: identity.tls.fingerprint,
+            sharedEntry: configuration.sharedEntry)
         let client = ControlPlaneClient(
             loop: main, base: configuration.controlURL, key: configuration.relayKey)
         let feed = RegionFeed(
             loop: main, context: context, info: info, client: client, redisURL: configuration.redisURL,
-            knowsKeys: kept != nil
+            knowsKeys: known.keptKeys != nil, knowsRegion: known.region != nil
         ) { keyFile.write($0) }
+        let keeper = configuration.stateDirectory.map {
+            RegionKeeper(loop: main, routes: context.routes, directory: $0)
+        }
         let readiness = Readyness()
         let admin = try AdminServer.start(
             loop: main, address: configuration.httpAddress, metricsToken: configuration.metricsToken,
@@ -58,17 +65,23 @@ struct RelayProgram {
             loops: configuration.loops)
         let usage = UsageReporter(
             loop: main, context: context, client: client, interval: .seconds(configuration.usage_s))
+        let drain = Drain(
+            loop: main, context: context, notice_s: configuration.drainNotice_s,
+            limit_s: configuration.drain_s,
+            errands: Drain.Errands(
+                reportLoad: { reporter.report() }, tellUsage: { usage.finish($0) }, exit: { main.stop() }))
+        feed.onDrainOrder = { [weak drain] in drain?.ordered() }
         let mesh = Mesh(loop: main, context: context, own: identity.own)
         mesh.start()
         feed.start()
+        keeper?.start()
         let door = LoopBound(feed, main)
         let mailbox = main.mailbox
         context.onUnknownKey { mailbox.post { door.get($0).met(.unknownOnTicket) } }
         reporter.start()
         usage.start()
         watch(readiness, feed, main)
-        let drain = Drain(loop: main, context: context, limit_s: configuration.drain_s, usage: usage)
-        let signals = try Signals(loop: main, [SIGTERM, SIGINT]) { _ in drain.begin() }
+        let signals = try Signals(loop: main, [SIGTERM, SIGINT]) { _ in drain.signalled() }
         log.info(
             "relay is up",
             [
@@ -78,13 +91,19 @@ struct RelayProgram {
                 "http": admin.localAddress.description, "loops": String(configuration.loops),
             ])
         main.run()
-        withExtendedLifetime((signals, admin, reporter, usage, feed, mesh)) {}
+        withExtendedLifetime((signals, admin, reporter, usage, feed, mesh, keeper, drain)) {}
         log.info("relay has stopped")
     }
 
     private static func watch(_ readiness: Readyness, _ feed: RegionFeed, _ loop: EventLoop) {
         readiness.set(feed.isTrusted && feed.isCurrent)
         loop.schedule(after: Milliseconds(100)) { watch(readiness, feed, loop) }
+    }
+
+    /// What an earlier run left in STATE_DIR.
+    private struct Known {
+        let keptKeys: VerificationKeys?
+        let region: RegionSnapshot?
     }
 
     private struct Bound {
@@ -96,7 +115,7 @@ struct RelayProgram {
     /// which ports "port 0" became.
     private static func bind(
         _ configuration: RelayConfiguration, _ main: EventLoop, _ threads: [LoopThread],
-        _ identity: RelayIdentityFile
+        _ identity: RelayIdentityFile, _ known: Known
     ) throws -> Bound {
         // Bound before the context exists, since the endpoint may be the address that was bound.
         let claims = try configuration.listen.map { try PortClaim($0) }
@@ -106,8 +125,13 @@ struct RelayProgram {
         var patience = RelayPatience()
         patience.parked = configuration.parked
         let context = RelayContext(
-            relay: RelayIdentity(id: identity.id, region: configuration.region, endpoint: endpoint),
+            relay: RelayIdentity(
+                id: identity.id, region: configuration.region, endpoint: endpoint,
+                sharedEntry: configuration.sharedEntry),
             tls: identity.tls, patience: patience)
+        // Known before the first player or agent comes.
+        context.keys = known.keptKeys ?? configuration.ticketKeys
+        if let region = known.region { context.routes.restore(region) }
         let first = RelayLoop(number: 0, loop: main, context: context)
         for address in addresses { _ = try first.listen(address) }
         let rest = Gathering<Result<RelayLoopDoor, SystemError>>(expecting: threads.count)

@@ -49,6 +49,19 @@ final class Routes: Sendable {
     /// Where the copy of the region stands; nil before anything was applied.
     var position: RegionBeacon? { table.withLock { $0.position } }
 
+    /// What the region's state says about a relay.
+    func relay(_ id: String) -> RelayInfo? { table.withLock { $0.region?.relays[id] } }
+
+    /// Begins with what an earlier run kept.
+    func restore(_ snapshot: RegionSnapshot) { table.withLock { $0.restore(snapshot) } }
+
+    /// The whole copy and where it stands. The lists are made outside the lock; from then on the next change does not
+    /// have to copy the region.
+    func copy() -> (position: RegionBeacon, snapshot: RegionSnapshot)? {
+        guard let region = table.withLock({ $0.region }) else { return nil }
+        return (region.beacon, region.snapshot)
+    }
+
     func apply(
         _ message: AssignmentMessage, fromControlPlane: Bool, now: Instant = .now()
     ) -> RegionState.Outcome {

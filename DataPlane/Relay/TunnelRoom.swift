@@ -233,13 +233,8 @@ final class TunnelRoom {
     /// Asks the agent to get a placement at other relays, at a time within the next `within`. May be repeated.
     func leave(within: Milliseconds) { link?.send(.migrate(within: within, leave: true)) }
 
-    /// Links and parked connections go; running players stay.
-    func drain() {
-        sendLinkAway(.draining)
-        perform(desk.close(.elsewhere))
-    }
-
-    private func sendLinkAway(_ reason: GoAwayReason) {
+    /// The link goes, and with it what is parked; players stay.
+    func sendLinkAway(_ reason: GoAwayReason) {
         guard let leaving = link else { return }
         dropLink()
         leaving.sendAway(reason)

@@ -9,11 +9,8 @@ import Wire
 final class UsageLedger: Sendable {
     private let book: Mutex<UsageBook>
 
-    /// A new run of this relay, whose reports are not those of the run before.
-    init(relay: String) {
-        let run = String(
-            decoding: SecureRandom.bytes(16).map { Base62.alphabet[Int($0) % Base62.alphabet.count] },
-            as: UTF8.self)
+    /// The reports of one run of this relay are not those of the run before.
+    init(relay: String, run: String) {
         book = Mutex(UsageBook(relay: relay, run: run, now: .now()))
     }
 

@@ -26,6 +26,8 @@ public struct RouteTable: Sendable {
 
     /// nil before anything was applied.
     public private(set) var region: RegionState?
+    /// The region is what an earlier run kept, and nobody has confirmed or continued it since.
+    private var isFromFile = false
     private var links: [String: Local] = [:]
     private var linkByHostname: [String: String] = [:]
     /// Tunnels with a link here that `region` does not know: their assignments are late, or they were deleted before
@@ -128,15 +130,38 @@ public struct RouteTable: Sendable {
     /// Where the copy of the region stands; nil before anything was applied.
     public var position: RegionBeacon? { region?.beacon }
 
+    /// Begins with what an earlier run kept.
+    public mutating func restore(_ snapshot: RegionSnapshot) {
+        var region = RegionState(region: snapshot.region)
+        _ = region.apply(snapshot, fromControlPlane: false)
+        self.region = region
+        isFromFile = true
+    }
+
+    /// The control plane's first word after a start counts whatever a file says: its database may have been restored
+    /// from a backup, or be another one, where epochs and revisions are lower. nil: the ordinary rules apply.
+    private func restart(
+        _ message: AssignmentMessage, _ fromControlPlane: Bool, _ region: inout RegionState
+    ) -> RegionState.Outcome? {
+        guard isFromFile, fromControlPlane, case .snapshot(let snapshot) = message else { return nil }
+        let before = Set(region.assignments.keys)
+        region = RegionState(region: region.region)
+        guard case .applied(let added) = region.apply(snapshot, fromControlPlane: true) else { return .stale }
+        return .applied(tunnels: before.union(added))
+    }
+
     /// As `RegionState.apply`; `applied` also names tunnels whose links have to go although nothing was known of them.
     public mutating func apply(
         _ message: AssignmentMessage, fromControlPlane: Bool, now: Instant
     ) -> RegionState.Outcome {
         var region = self.region.take() ?? RegionState(region: message.region)
         let generations = Self.deletions(in: message, of: region)
-        var outcome = region.apply(message, fromControlPlane: fromControlPlane)
+        var outcome =
+            restart(message, fromControlPlane, &region)
+            ?? region.apply(message, fromControlPlane: fromControlPlane)
         switch outcome {
         case .applied(var changed):
+            isFromFile = false
             deleted = deleted.filter { $0.value.until > now }
             for tunnel in generations.keys where unassigned.contains(tunnel) { changed.insert(tunnel) }
             for (tunnel, generation) in generations where region.assignments[tunnel] == nil {
@@ -150,6 +175,7 @@ public struct RouteTable: Sendable {
             }
             outcome = .applied(tunnels: changed)
         case .current:
+            isFromFile = false
             let overdue = overdue(now)
             if !overdue.isEmpty { outcome = .applied(tunnels: overdue) }
         case .stale, .gap: break

@@ -10,6 +10,7 @@ public final class Listener: Source {
     private let onAccept: (consuming Descriptor, SocketAddress) -> Void
     private let onExhausted: () -> Void
     private let accept: Accept
+    private let backlog: Int32
     private static let acceptsPerTurn = 64
     private static let pause = Milliseconds(100)
 
@@ -43,6 +44,7 @@ public final class Listener: Source {
         localAddress = SocketAddress.local(of: raw) ?? address
         self.loop = loop
         self.accept = accept
+        self.backlog = backlog
         self.onAccept = onAccept
         self.onExhausted = onExhausted
         descriptor = consume socket
@@ -83,6 +85,12 @@ public final class Listener: Source {
             guard let self, self.descriptor != nil else { return }
             try? self.loop.rearmListener(self)
         }
+    }
+
+    /// Accepts who is connected already, then closes: the others would be reset.
+    public func closeWhenEmpty() {
+        for _ in 0...backlog / Int32(Self.acceptsPerTurn) { ready(.readable) }
+        close()
     }
 
     public func close() {

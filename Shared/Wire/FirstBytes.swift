@@ -1,9 +1,11 @@
-/// Which of the three guests of a public port a connection is, told by its first bytes.
+/// Which of the guests of a public port a connection is, told by its first bytes.
 public enum FirstBytes: Sendable, Hashable {
     /// A link: a TLS record of type handshake begins with 16 03.
     case tls
     /// A data connection: `Preamble.magic`.
     case dataConnection
+    /// What a neighbour behind the same entry passes on: `ForwardPreamble.magic`.
+    case forwarded
     /// Everything else is given to the Minecraft handshake, which knows what to answer to garbage.
     case minecraft
     case needMore
@@ -15,9 +17,16 @@ public enum FirstBytes: Sendable, Hashable {
             guard bytes.count > 1 else { return .needMore }
             return bytes[1] == 0x03 ? .tls : .minecraft
         }
-        for index in 0..<min(bytes.count, Preamble.magic.count) where bytes[index] != Preamble.magic[index] {
-            return .minecraft
+        if begins(bytes, Preamble.magic) {
+            return bytes.count >= Preamble.magic.count ? .dataConnection : .needMore
         }
-        return bytes.count >= Preamble.magic.count ? .dataConnection : .needMore
+        guard begins(bytes, ForwardPreamble.magic) else { return .minecraft }
+        return bytes.count >= ForwardPreamble.magic.count ? .forwarded : .needMore
+    }
+
+    /// As far as both go.
+    private static func begins(_ bytes: Span<UInt8>, _ magic: [UInt8]) -> Bool {
+        for index in 0..<min(bytes.count, magic.count) where bytes[index] != magic[index] { return false }
+        return true
     }
 }

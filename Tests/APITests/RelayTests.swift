@@ -206,8 +206,27 @@ import Wire
             ])
     }
 
+    @Test func aRelayHearsWhenItRegistersThatItIsToDrain() async throws {
+        let fixture = try await Fixture()
+        let key = try await fixture.relayKey()
+        func register(_ run: String) async throws -> JSON? {
+            var body = Fixture.registration("r1").objectValue ?? [:]
+            body["run"] = .string(run)
+            let answer = try await fixture.call("POST", "/v1/relay/registrations", .object(body), as: key)
+            #expect(answer.status == 200)
+            return answer["relay"]
+        }
+        let first = try await register("one")
+        #expect(first?["state"] == "active")
+        _ = try await fixture.store.setRelayState("r1", .draining, actor: "operator")
+        let again = try await register("one")
+        #expect(again?["state"] == "draining")
+        #expect((again?["rev"]?.integerValue ?? 0) > (first?["rev"]?.integerValue ?? 0))
+        #expect(try await register("two")?["state"] == "active")
+    }
+
     @Test(arguments: [
-        ("id", "" as JSON), ("id", "a/b"), ("endpoint", "nowhere"), ("endpoint", "host:0"),
+        ("run", "a b" as JSON), ("id", ""), ("id", "a/b"), ("endpoint", "nowhere"), ("endpoint", "host:0"),
         ("fingerprint", "abc"),
         ("fingerprint", .string(String(repeating: "A", count: 64))), ("mesh_address", "x"), ("region", .null),
     ])

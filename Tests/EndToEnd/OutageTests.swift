@@ -181,4 +181,38 @@ extension Broken {
             try player.echo()
         }
     }
+
+    /// A relay that restarts while the control plane and Redis are away serves from what it kept.
+    @Test func aRelayThatRestartsWhileNobodyAnswersServesFromItsFile() async throws {
+        try await withFleet { fleet in
+            let home = try HomeServer()
+            let (_, agent, tunnel) = try fleet.newTunnel(home: home)
+            let kept = tunnel.relay.stateFolder + "/relay-region.jsonl"
+            try eventually("the relay keeps the region") {
+                Files.read(kept)?.contains(tunnel.hostname) == true
+            }
+            try fleet.control.kill()
+            fleet.redis.halt()
+            let told = agent.events.count
+
+            // Ready by itself, with nobody to ask.
+            let again = try fleet.restart(tunnel.relay)
+            try #require(again.id == tunnel.relay.id)
+            try #require(again.port == tunnel.port)
+
+            // The agent comes back with the ticket it holds.
+            let there = try agent.waitForTunnel(after: told)
+            try #require(there.hostname == tunnel.hostname)
+            try Player.join(port: tunnel.port, tunnel.hostname).echo(100_000)
+            // It knows names whose agents are not there, and those that nobody has.
+            let kick = try Player.kick(port: tunnel.port, "nobody.eu.\(Fleet.baseDomain)")
+            try #require(!kick.isEmpty)
+
+            // What comes later continues what was kept.
+            try fleet.redis.resume()
+            try fleet.startControl()
+            try Self.changesArrive(fleet, home, within: .seconds(5))
+            try Player.join(port: tunnel.port, tunnel.hostname).echo()
+        }
+    }
 }

@@ -55,16 +55,24 @@ extension Broken {
 
             relay.signal(SIGTERM)
 
-            let again = try agent.waitForTunnel(after: told)
-            try #require(again.relay.id != tunnel.relay.id)
-            try #require(again.hostname == tunnel.hostname)
-            try Player.join(port: again.port, again.hostname).echo()
-            // Who plays stays until they leave; nobody new gets in.
+            // The agent has taken its new place before it lets the old one go.
+            let moved = try agent.event("migrated", after: told)
+            try #require(moved["address"]?.stringValue == tunnel.hostname)
+            let there = try fleet.relay(moved["relay"]?.stringValue ?? "")
+            try #require(there.id != tunnel.relay.id)
+            try eventuallyWorks("players join at the new place") {
+                try Player.join(port: there.port, tunnel.hostname).echo()
+            }
+            // Who plays stays until they leave, and the doors stay open until then.
             try player.echo(100_000)
-            #expect(throws: (any Error).self) { try Connection(to: tunnel.port) }
+            _ = try Connection(to: tunnel.port)
+            try #require(try WebAnswer.ask(port: tunnel.relay.httpPort, "GET", "/readyz").status == 503)
             try #require(relay.end == nil)
             try player.leave()
-            try #require(try relay.waitForEnd(within: .seconds(10)) == .code(0))
+            try #require(try relay.waitForEnd() == .code(0))
+            #expect(throws: (any Error).self) { try Connection(to: tunnel.port) }
+            try #require(
+                !agent.events.dropFirst(told).contains { $0["event"]?.stringValue == "reconnecting" })
         }
     }
 }

@@ -9,7 +9,8 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ byteCount: Int) -> In
 }
 
 private let targets: [String: @Sendable ([UInt8]) -> Void] = [
-    "handshake": fuzzHandshake, "link": fuzzLink, "mesh": fuzzMesh, "http": fuzzHTTP, "json": fuzzJSON,
+    "handshake": fuzzHandshake, "hello": fuzzClientHello, "link": fuzzLink, "mesh": fuzzMesh,
+    "http": fuzzHTTP, "json": fuzzJSON,
     "jwt": fuzzJWT,
     "dns": fuzzDNS,
 ]

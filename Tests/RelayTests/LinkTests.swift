@@ -339,48 +339,4 @@ struct LinkTests {
             #expect(try data.readStart().routingName == "home.eu.example.org")
         }
     }
-
-    @Test func aDrainSendsLinksAwayAndKeepsPlayers() throws {
-        try TestRelay.with { relay in
-            relay.assign("home")
-            relay.assign("idle")
-            let idle = try FakeAgent.up(relay, "idle")
-            let agent = try FakeAgent(relay, ticket: relay.ticket("home"))
-            #expect(try agent.next() == .welcome(.none))
-            let data = try agent.park(agent.nonceToPark(), at: relay)
-            let player = try relay.player()
-            try player.send(Client.login("home"))
-            _ = try data.readStart()
-            _ = try data.read(Client.login("home").count)
-            try data.send(StartAnswer.ready.encode())
-            let parked = try agent.park(agent.nonceToPark(), at: relay)
-            let waiting = try relay.player()
-            let early = try relay.player()
-            try early.send([Client.login("home")[0]])
-            try data.send([1])
-            #expect(try player.read(1) == [1])
-            let metrics = relay.context.metrics
-            relay.eventually("a connection is not accepted") { metrics.accepted.total == 7 }
-            relay.context.drain()
-            relay.settle()
-            #expect(try agent.goAway() == .draining)
-            #expect(try idle.goAway() == .draining)
-            #expect(try parked.readToEnd().isEmpty, "a parked connection is no player")
-            // Who came before the drain and speaks after it.
-            try waiting.send(Client.login("home"))
-            #expect(try Client.kick(waiting.readToEnd()) == OfflineReason.elsewhere.text(name: "home"))
-            try early.send(Client.login("home")[1...])
-            #expect(try Client.kick(early.readToEnd()) == OfflineReason.elsewhere.text(name: "home"))
-            #expect(throws: SystemError.self) { try relay.player() }
-            // The player plays on.
-            try player.send([2, 3])
-            #expect(try data.read(2) == [2, 3])
-            try data.send([4])
-            #expect(try player.read(1) == [4])
-            player.close()
-            #expect(try data.readToEnd().isEmpty)
-            data.close()
-            relay.expectEmpty()
-        }
-    }
 }

@@ -12,19 +12,20 @@ final class TestRegion {
     let key: Ed25519PrivateKey
     private var rev = 0
 
-    private init(_ count: Int, patience: RelayPatience) throws {
+    private init(_ count: Int, entry: String?, patience: RelayPatience) throws {
         let key = try Ed25519PrivateKey(seed: SecureRandom.bytes(32))
         self.key = key
         relays = try (1...count).map { number in
-            try TestRelay(id: "rly_\(number)", key: key, loops: 2, patience: patience)
+            try TestRelay(id: "rly_\(number)", key: key, entry: entry, loops: 2, patience: patience)
         }
     }
 
-    /// Runs `body` once every relay has a connection to every other.
+    /// Runs `body` once every relay has a connection to every other. `entry` is an address that all of them share.
     static func with(
-        _ count: Int, patience: RelayPatience = RelayPatience(), _ body: (TestRegion) throws -> Void
+        _ count: Int, entry: String? = nil, patience: RelayPatience = RelayPatience(),
+        _ body: (TestRegion) throws -> Void
     ) throws {
-        let region = try TestRegion(count, patience: patience)
+        let region = try TestRegion(count, entry: entry, patience: patience)
         defer { for relay in region.relays { relay.end() } }
         region.tell(relays: region.relays.map { $0.info() })
         region.waitForMesh()

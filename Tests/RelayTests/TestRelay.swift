@@ -35,10 +35,11 @@ final class TestRelay: RelayUnderTest {
     private let rev = Counter()
     private static let certificate = Result { try SelfSignedCertificate.generate(commonName: id) }
 
-    /// With a `key` it is one of several: it has a certificate of its own, and connections to the others.
+    /// With a `key` it is one of several: it has a certificate of its own, and connections to the others. `entry` is
+    /// the address that they share.
     init(
-        id: String = TestRelay.id, key others: Ed25519PrivateKey? = nil, loops: Int, patience: RelayPatience,
-        pipes: Int = 16
+        id: String = TestRelay.id, key others: Ed25519PrivateKey? = nil, entry: String? = nil, loops: Int,
+        patience: RelayPatience, pipes: Int = 16
     ) throws {
         mc_ignore_signal(SIGPIPE)
         let any = try #require(SocketAddress(octets: [127, 0, 0, 1], port: 0))
@@ -51,7 +52,9 @@ final class TestRelay: RelayUnderTest {
         own = OwnCertificate(
             certificatePEM: certificate.certificatePEM, privateKeyPEM: certificate.privateKeyPEM)
         let context = RelayContext(
-            relay: RelayIdentity(id: id, region: Self.region, endpoint: address.description),
+            relay: RelayIdentity(
+                id: id, region: Self.region, endpoint: entry ?? address.description,
+                sharedEntry: entry != nil),
             tls: try TLSServerContext(
                 certificatePEM: certificate.certificatePEM, privateKeyPEM: certificate.privateKeyPEM,
                 asksForCertificate: true),
@@ -106,8 +109,9 @@ final class TestRelay: RelayUnderTest {
     /// As the region knows it.
     func info() -> RelayInfo {
         RelayInfo(
-            id: context.relay.id, region: Self.region, endpoint: address.description,
-            meshAddress: address.description, fingerprint: fingerprint)
+            id: context.relay.id, region: Self.region, endpoint: context.relay.endpoint,
+            meshAddress: address.description, fingerprint: fingerprint,
+            sharedEntry: context.relay.sharedEntry)
     }
 
     /// Runs `body` with a relay of its own. `pipes` bounds the pipes for splice(2).

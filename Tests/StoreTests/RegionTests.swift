@@ -118,6 +118,49 @@ import Wire
         #expect(try await fixture.store.tunnel(tunnel.id, account: fixture.account)?.state == .connecting)
     }
 
+    @Test func aDrainIsForTheRunThatHeardOfIt() async throws {
+        let fixture = try await Fixture()
+        let relay = Fixture.relay("r1")
+        let first = try await fixture.store.register(relay, run: "one")
+        #expect(first.relay.state == .active)
+        #expect(first.rev == (try await fixture.head()))
+        _ = try await fixture.store.setRelayState("r1", .draining, actor: "operator")
+        // It tells who it is each minute.
+        let same = try await fixture.store.register(relay, run: "one")
+        #expect(same.relay.state == .draining)
+        #expect(same.rev == (try await fixture.head()))
+        var state = RegionState(region: "eu")
+        _ = try await follow(fixture, &state)
+        #expect(state.relays["r1"]?.state == .draining)
+        // It moved, which does not end the drain either.
+        var moved = relay
+        moved.endpoint = "127.0.0.1:7001"
+        #expect(try await fixture.store.register(moved, run: "one").relay.state == .draining)
+
+        let next = try await fixture.store.register(relay, run: "two")
+        #expect(next.relay.state == .active)
+        #expect(next.rev == (try await fixture.head()))
+        _ = try await follow(fixture, &state)
+        #expect(state.relays["r1"]?.state == .active)
+        // One that does not say which run it is counts as a new one.
+        _ = try await fixture.store.setRelayState("r1", .draining, actor: "operator")
+        #expect(try await fixture.store.register(relay).relay.state == .active)
+    }
+
+    @Test func anotherRunMeansThatItsLinksAreGone() async throws {
+        let fixture = try await Fixture()
+        let tunnel = try await fixture.tunnel()
+        try await fixture.store.register(Fixture.relay("r1"), run: "one")
+        _ = try await fixture.place(tunnel.id, "s1")
+        try await fixture.store.reportLinks(relay: "r1", up: [(tunnel.id, 1)], down: [])
+        try await fixture.store.register(Fixture.relay("r1"), run: "one")
+        #expect(try await fixture.store.tunnel(tunnel.id, account: fixture.account)?.state == .online)
+        let head = try await fixture.head()
+        try await fixture.store.register(Fixture.relay("r1"), run: "two")
+        #expect(try await fixture.store.tunnel(tunnel.id, account: fixture.account)?.state == .connecting)
+        #expect(try await fixture.head() == head)
+    }
+
     @Test func aSilentRelayIsLostAndBackWhenItIsHeardOf() async throws {
         let fixture = try await Fixture()
         let lease = try await fixture.lease()

@@ -85,7 +85,10 @@ public final class FaultyProxy: Sendable {
     public func refuse(_ refuses: Bool) { tell { $0.refuses = refuses } }
 
     /// Where connections made from now on lead.
-    public func lead(to target: Int) { tell { $0.target = target } }
+    public func lead(to target: Int) { lead(inTurnTo: [target]) }
+
+    /// The same, each connection to the next of these ports: several servers behind one address.
+    public func lead(inTurnTo targets: [Int]) { tell { $0.targets = targets } }
 
     /// Open connections.
     public var connectionCount: Int {
@@ -112,7 +115,8 @@ final class ProxyDesk {
     var up = Fault()
     var down = Fault()
     var refuses = false
-    var target: Int
+    var targets: [Int]
+    private var turn = 0
     private(set) var port = 0
     private(set) var connections: [ObjectIdentifier: ProxyConnection] = [:]
     let loop: EventLoop
@@ -120,7 +124,7 @@ final class ProxyDesk {
 
     init(_ loop: EventLoop, target: Int, listen: Int) throws(SystemError) {
         self.loop = loop
-        self.target = target
+        targets = [target]
         guard let address = SocketAddress(octets: [127, 0, 0, 1], port: listen) else {
             throw SystemError("listen", code: EINVAL)
         }
@@ -129,6 +133,12 @@ final class ProxyDesk {
         }
         self.listener = listener
         port = listener.localAddress.port
+    }
+
+    /// Where the next connection leads.
+    func nextTarget() -> Int {
+        defer { turn += 1 }
+        return targets[turn % targets.count]
     }
 
     private func accept(_ descriptor: consuming Descriptor) {

@@ -21,7 +21,7 @@ final class ProxyConnection {
     func start() {
         client.owner = self
         guard client.watch(on: desk.loop) else { return end(reset: true) }
-        desk.loop.connect(Endpoint(host: "127.0.0.1", port: desk.target), timeout: .seconds(30)) {
+        desk.loop.connect(Endpoint(host: "127.0.0.1", port: desk.nextTarget()), timeout: .seconds(30)) {
             [self] result in
             guard !hasEnded else { return }
             guard case .success(let descriptor) = consume result else { return end(reset: true) }

@@ -90,11 +90,46 @@ import Testing
     }
 }
 
+@Suite struct ForwardPreambleTests {
+    private static let hex = "4D434657 01 000102030405060708090A0B0C0D0E0F"
+
+    @Test func theExampleIsReadAndWritten() throws {
+        let wire = bytes(Self.hex)
+        let token = try #require(ForwardToken((0..<16).map { UInt8($0) }))
+        #expect(ForwardPreamble(token: token).encode() == wire)
+        guard case .message(let preamble, let consumed) = try ForwardPreamble.decode((wire + [9, 9]).span)
+        else {
+            Issue.record("it is not read")
+            return
+        }
+        #expect(preamble.token == token)
+        #expect(consumed == wire.count)
+        #expect(consumed == ForwardPreamble.byteCount)
+    }
+
+    @Test func aPartOfItIsNotEnough() throws {
+        let wire = bytes(Self.hex)
+        for count in 0..<wire.count {
+            guard case .needMore = try ForwardPreamble.decode(Array(wire[..<count]).span) else {
+                Issue.record("\(count) bytes are taken for all")
+                return
+            }
+        }
+    }
+
+    @Test(arguments: ["4D434658", "4D43465702", "00"])
+    func whatCannotBecomeOneIsRefusedAtOnce(_ hex: String) {
+        #expect(throws: WireError.self) { try ForwardPreamble.decode(bytes(hex).span) }
+    }
+}
+
 @Suite struct FirstBytesTests {
     @Test(arguments: [
         ("", FirstBytes.needMore), ("16", .needMore), ("16 03", .tls), ("16 03 01 02", .tls),
         ("4D", .needMore), ("4D43", .needMore), ("4D4344", .needMore), ("4D434450", .dataConnection),
-        ("4D43445001", .dataConnection),
+        ("4D43445001", .dataConnection), ("4D4346", .needMore), ("4D434657", .forwarded),
+        ("4D43465701", .forwarded),
+        ("4D434658", .minecraft),
         // Minecraft frames of 0x16 and 0x4D bytes, old pings and logins, other protocols.
         ("16 00", .minecraft), ("4D00", .minecraft), ("4D4300", .minecraft), ("FE", .minecraft),
         ("02", .minecraft), ("10 00", .minecraft), ("474554", .minecraft), ("00", .minecraft),

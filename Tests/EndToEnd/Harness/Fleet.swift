@@ -276,7 +276,7 @@ final class Fleet: Sendable {
                 "REDIS_URL":
                     "redis://relay:\(secrets.relayRedisPassword)@127.0.0.1:\((relayRedis ?? redis).port)",
                 "BASE_DOMAIN": Self.baseDomain, "STATE_DIR": stateFolder, "LOG_LEVEL": "debug",
-                "RELAY_USAGE_S": "1",
+                "RELAY_USAGE_S": "1", "RELAY_DRAIN_NOTICE_S": "1",
             ]) { given, _ in given }, folder: folder)
         func logged(_ mark: String) throws -> Int {
             guard let port = Endpoint(try part.logged(mark))?.port else {
