@@ -25,12 +25,14 @@ public struct APISettings: Sendable {
     public var stripeWebhookSecrets: [String]
     /// Where people come back to from Stripe's pages.
     public var billingPage: String
+    /// How fast agents get their places.
+    public var placements: PlacementLine.Rules
 
     public init(
         baseDomain: String, operatorKey: String? = nil, metricsToken: String? = nil,
         trustedProxies: TrustedProxies = .none, publicURL: String = "http://localhost:8080",
         signUp: SignUpMode = .open, sendsMail: Bool = true, stripeWebhookSecrets: [String] = [],
-        billingPage: String? = nil
+        billingPage: String? = nil, placements: PlacementLine.Rules = PlacementLine.Rules()
     ) {
         self.baseDomain = baseDomain
         operatorKeyHash = operatorKey.map { SHA256.hash(Array($0.utf8)) }
@@ -40,6 +42,7 @@ public struct APISettings: Sendable {
         self.signUp = signUp
         self.sendsMail = sendsMail
         self.stripeWebhookSecrets = stripeWebhookSecrets
+        self.placements = placements
         self.billingPage = billingPage ?? publicURL + "/v1/pages/billing"
     }
 }
@@ -64,6 +67,10 @@ public final class API: Sendable {
     let passwords: PasswordWork
     let limiter: RateLimiter
     let signIns: SignInThrottle
+    let admission: PlacementAdmission
+    /// Placements that found no room, and no relay.
+    let foundNoRoom: Counter
+    let foundNoRelay: Counter
     let table: RouteTable
     let log = Log("api")
 
@@ -78,7 +85,7 @@ public final class API: Sendable {
         settings: APISettings, keys: SigningKeys, store: Store, loads: LoadBoard, watch: RegionWatch,
         domains: DomainChecker, metrics: Metrics, stripe: StripeClient? = nil,
         limiter: RateLimiter = RateLimiter(), signIns: SignInThrottle = SignInThrottle(),
-        table: RouteTable = .standard
+        admission: PlacementAdmission? = nil, table: RouteTable = .standard
     ) {
         self.stripe = stripe
         self.settings = settings
@@ -90,6 +97,8 @@ public final class API: Sendable {
         self.metrics = metrics
         self.limiter = limiter
         self.signIns = signIns
+        self.admission = admission ?? PlacementAdmission(settings.placements, metrics: metrics)
+        (foundNoRoom, foundNoRelay) = PlacementAdmission.otherRefusals(metrics)
         self.table = table
         tokens = AccessTokens(keys: keys)
         passwords = PasswordWork(
@@ -136,7 +145,7 @@ public final class API: Sendable {
         inFlight.add(1)
         let start = Instant.now()
         Task {
-            let response = await self.response(to: request)
+            let response = await self.response(to: request) { responder.isAbandoned }
             inFlight.add(-1)
             answered[max(1, min(5, response.status / 100)) - 1].add()
             worked_ms.add(Instant.now().since(start).count)
@@ -145,17 +154,21 @@ public final class API: Sendable {
     }
 
     /// The answer to a request, whatever happens.
-    public func response(to request: HTTPRequest) async -> HTTPResponse {
+    public func response(
+        to request: HTTPRequest, isAbandoned: @escaping @Sendable () -> Bool = { false }
+    ) async -> HTTPResponse {
         let requestID = Self.requestID(request.headers["x-request-id"])
         do {
-            let reply = try await reply(to: request, requestID)
+            let reply = try await reply(to: request, requestID, isAbandoned)
             return respond(reply, requestID)
         } catch {
             return respond(problem(error, request, requestID), path: request.path, requestID)
         }
     }
 
-    private func reply(to request: HTTPRequest, _ requestID: String) async throws -> Reply {
+    private func reply(
+        to request: HTTPRequest, _ requestID: String, _ isAbandoned: @escaping @Sendable () -> Bool
+    ) async throws -> Reply {
         switch table.match(method: request.method, path: request.path) {
         case .unknown: throw Problem.notFound
         case .wrongMethod(let allowed): throw Problem.methodNotAllowed(allowed)
@@ -169,7 +182,7 @@ public final class API: Sendable {
                 route,
                 Call(
                     request: request, requestID: requestID, parameters: parameters, caller: caller,
-                    client: client.host, network: client.network))
+                    client: client.host, network: client.network, isAbandoned: isAbandoned))
             reply.headers += standing
             return reply
         }

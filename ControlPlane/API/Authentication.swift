@@ -33,7 +33,7 @@ extension API {
         }
         guard let key = TypedKey(parsing: credential) else { return try await person(bearing: credential) }
         return switch try await store.keyHolder(key) {
-        case .agent(let id, let account): .agent(id, account)
+        case .agent(let id, let account, let hasPriority): .agent(id, account, hasPriority)
         case .account(let id, let account, let scopes): .apiKey(id, account, scopes)
         case .relay(let id): .relay(id)
         case .operator(let id, let role): .operator(id, role)

@@ -9,7 +9,8 @@ public enum Caller: Sendable, Hashable {
     case user(SignedIn)
     /// The account's own programs.
     case apiKey(APIKeyID, AccountID, Set<Scope>)
-    case agent(AgentKeyID, AccountID)
+    /// With whether the account's plan has priority.
+    case agent(AgentKeyID, AccountID, Bool)
     case relay(RelayKeyID)
     /// By a key of the database, or by OPERATOR_KEY.
     case `operator`(OperatorKeyID?, OperatorRole)
@@ -37,7 +38,7 @@ public enum Caller: Sendable, Hashable {
     var account: AccountID? {
         switch self {
         case .user(let person): person.account
-        case .apiKey(_, let account, _), .agent(_, let account): account
+        case .apiKey(_, let account, _), .agent(_, let account, _): account
         case .nobody, .relay, .operator: nil
         }
     }
@@ -58,7 +59,7 @@ public enum Caller: Sendable, Hashable {
         case .nobody: "nobody"
         case .user(let person): person.user.text
         case .apiKey(let id, _, _): id.text
-        case .agent(let id, _): id.text
+        case .agent(let id, _, _): id.text
         case .relay(let id): id.text
         case .operator(let id, _): id?.text ?? "operator"
         }

@@ -13,22 +13,29 @@ enum PlacementRoutes {
                 ["session": Schemas.word],
                 optional: ["exclude": .list(of: .text("relay-1", 1...64), max: 32)]),
             gives: .created(Schemas.placement),
-            problems: [403: ["suspended"], 409: ["session-replaced"], 503: ["region-full"]],
+            problems: [403: ["suspended"], 409: ["session-replaced"], 503: ["busy", "region-full"]],
             "Places a tunnel for an agent session. The same session gets the same placement with a fresh ticket."
         ) { api, call in try await place(api, call) }
     ]
 
     private static func place(_ api: API, _ call: Call) async throws -> Reply {
-        guard case .agent(let key, let account) = call.caller else { throw Problem.unauthenticated }
+        guard case .agent(let key, let account, let hasPriority) = call.caller else {
+            throw Problem.unauthenticated
+        }
         let tunnel: TunnelID = try call.id()
         var fields = try call.body()
         let session = fields.word("session")
         let exclude = fields.texts("exclude", maxCount: 32, length: 1...64)
         try fields.finish()
 
-        let placement = try await api.store.place(
-            tunnel: tunnel, account: account, agentKey: key, session: session, excluding: Set(exclude)
-        ) { api.loads.decide($0) }
+        let placement = try await api.admission.run(hasPriority: hasPriority, isGone: call.isAbandoned) {
+            try await api.counting {
+                try await api.store.place(
+                    tunnel: tunnel, account: account, agentKey: key, session: session,
+                    excluding: Set(exclude)
+                ) { api.loads.decide($0) }
+            }
+        }
         guard let placement else { throw Problem.notFound }
         let now = WallTime.now()
         let signing = try api.keys.ring.signing
@@ -59,5 +66,19 @@ enum PlacementRoutes {
                 "expires_in_s": .integer(Ticket.lifetime_s), "relay": .object(entry(placement.relay)),
                 "standby": standby,
             ])
+    }
+}
+
+extension API {
+    fileprivate func counting<Value>(_ work: () async throws -> Value) async throws -> Value {
+        do {
+            return try await work()
+        } catch StoreError.regionFull(let region) {
+            foundNoRoom.add()
+            throw StoreError.regionFull(region)
+        } catch StoreError.noRelay(let region) {
+            foundNoRelay.add()
+            throw StoreError.noRelay(region: region)
+        }
     }
 }

@@ -135,6 +135,8 @@ public struct Call: Sendable {
     let client: String
     /// What limits count instead of the address.
     let network: String
+    /// Whether the client went away meanwhile.
+    var isAbandoned: @Sendable () -> Bool = { false }
 
     /// The account of a caller that has one: the route's access promised it.
     var account: AccountID {

@@ -358,8 +358,9 @@ enum Schemas {
             "standby": .count(115), "standby_linked": .count(78),
         ]),
         "load": Schema.object([
-            "score": anyInteger, "players": anyInteger, "links": anyInteger, "bytes_per_s": anyInteger,
-            "cpu_permille": anyInteger, "free_descriptors": anyInteger, "epoch": anyInteger,
+            "score": anyInteger, "players": anyInteger, "links": anyInteger, "standby_links": anyInteger,
+            "connections": anyInteger, "bytes_per_s": anyInteger, "cpu_permille": anyInteger,
+            "free_descriptors": anyInteger, "epoch": anyInteger,
             "rev": Schema.count(1).about("The revision that it has applied."),
             "behind": Schema.count(0).about("How many revisions its region is ahead of it."),
             "digest": .text("", 0...256), "draining": .bool(false), "age_ms": Schema.count(400).orNull,

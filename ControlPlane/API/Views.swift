@@ -111,7 +111,9 @@ extension RelayView {
     private func json(_ load: LoadReport, _ loads: RelayLoads, _ now: Instant) -> JSON {
         [
             "score": .integer(Int64(load.score)), "players": .integer(Int64(load.players)),
-            "links": .integer(Int64(load.links)), "bytes_per_s": .integer(Int64(load.bytes_per_s)),
+            "links": .integer(Int64(load.links)), "standby_links": .integer(Int64(load.standbyLinks)),
+            "connections": .integer(Int64(load.connections)),
+            "bytes_per_s": .integer(Int64(load.bytes_per_s)),
             "cpu_permille": .integer(Int64(load.cpu_permille)),
             "free_descriptors": .integer(Int64(load.freeDescriptors)), "epoch": .integer(Int64(load.epoch)),
             "rev": .integer(Int64(load.rev)), "behind": .integer(Int64(max(0, regionRev - load.rev))),

@@ -64,6 +64,7 @@ struct Configuration: Sendable {
         stripe = settings.stripe()
         let billingPage = settings.billingPage()
         billingGrace_s = settings.integer("BILLING_GRACE_HOURS", default: 168, in: 0...8760) * 3600
+        let placements_per_s = settings.integer("PLACEMENTS_PER_S", default: 500, in: 1...100_000)
         regions = settings.regions(default: Self.defaultRegions)
         settings.logLevel()
         try settings.finish()
@@ -74,7 +75,8 @@ struct Configuration: Sendable {
         api = APISettings(
             baseDomain: baseDomain, operatorKey: operatorKey, metricsToken: metricsToken,
             trustedProxies: proxies, publicURL: publicURL, signUp: signUp, sendsMail: sendsMail,
-            stripeWebhookSecrets: webhookSecrets.map { String($0) }, billingPage: billingPage)
+            stripeWebhookSecrets: webhookSecrets.map { String($0) }, billingPage: billingPage,
+            placements: PlacementLine.Rules(per_s: placements_per_s))
     }
 }
 

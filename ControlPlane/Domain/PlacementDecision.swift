@@ -228,32 +228,46 @@ private struct RelayJudge {
         static func < (left: Grade, right: Grade) -> Bool { left.rawValue < right.rawValue }
     }
 
-    private var grades: [String: Grade] = [:]
+    private let relays: [RelayInfo]
+    private let excluded: Set<String>
+    private let loads: RelayLoads
+    /// nil when the region has no relays.
     let best: Grade?
 
     init(_ relays: [RelayInfo], _ loads: RelayLoads, excluded: Set<String> = []) {
+        self.relays = relays
+        self.loads = loads
+        self.excluded = excluded
+        var best: Grade?
         for relay in relays {
-            let isExcluded = excluded.contains(relay.id)
-            switch relay.state {
-            case .active:
-                // It says so itself some time before the database does.
-                let isDraining = loads.isDraining(relay.id)
-                grades[relay.id] =
-                    isDraining
-                    ? (isExcluded ? .drainingUnreached : .draining) : (isExcluded ? .unreached : .good)
-            case .draining: grades[relay.id] = isExcluded ? .drainingUnreached : .draining
-            case .lost: grades[relay.id] = isExcluded ? .lostUnreached : .lost
-            case .removed: break
-            }
+            guard let grade = Self.grade(relay, loads, excluded) else { continue }
+            best = min(best ?? grade, grade)
+            if best == .good { break }
         }
-        best = grades.values.min()
+        self.best = best
+    }
+
+    private static func grade(_ relay: RelayInfo, _ loads: RelayLoads, _ excluded: Set<String>) -> Grade? {
+        let isExcluded = !excluded.isEmpty && excluded.contains(relay.id)
+        switch relay.state {
+        // It says itself that it drains some time before the database does.
+        case .active where !loads.isDraining(relay.id): return isExcluded ? .unreached : .good
+        case .active, .draining: return isExcluded ? .drainingUnreached : .draining
+        case .lost: return isExcluded ? .lostUnreached : .lost
+        case .removed: return nil
+        }
     }
 
     /// nil when it is gone.
-    subscript(relay: String) -> Grade? { grades[relay] }
+    subscript(relay: String) -> Grade? {
+        relays.first { $0.id == relay }.flatMap { Self.grade($0, loads, excluded) }
+    }
 
-    func isGood(_ relay: String) -> Bool { grades[relay] == .good }
+    func isGood(_ relay: String) -> Bool { self[relay] == .good }
 
-    /// In order of their ids, so that one seed always makes one choice.
-    func relays(_ grade: Grade) -> [String] { grades.filter { $0.value == grade }.keys.sorted() }
+    func relays(_ grade: Grade) -> [String] {
+        var found: [String] = []
+        for relay in relays where Self.grade(relay, loads, excluded) == grade { found.append(relay.id) }
+        return found
+    }
 }

@@ -32,6 +32,7 @@ public struct RelayLoads: Sendable {
     private var entries: [String: Entry] = [:]
     /// When any relay was heard.
     private var lastHeard: Instant?
+    private var draining: Set<String> = []
     private var pending: [String: PendingLinks] = [:]
     /// Where a tunnel's links are awaited: asking again moves them rather than counting twice.
     private var awaited: [String: [String]] = [:]
@@ -40,7 +41,8 @@ public struct RelayLoads: Sendable {
 
     public mutating func report(_ report: LoadReport, now: Instant) {
         entries[report.relay] = Entry(report: report, heard: now)
-        lastHeard = now
+        lastHeard = max(lastHeard ?? now, now)
+        if report.draining { draining.insert(report.relay) } else { draining.remove(report.relay) }
         settle(report.relay, before: now, by: Self.settling)
     }
 
@@ -69,6 +71,7 @@ public struct RelayLoads: Sendable {
 
     public mutating func forget(_ relay: String) {
         entries[relay] = nil
+        draining.remove(relay)
         pending[relay] = nil
     }
 
@@ -96,7 +99,7 @@ public struct RelayLoads: Sendable {
         entries.filter { $0.value.heard >= instant }.map(\.key).sorted()
     }
 
-    public func isDraining(_ relay: String) -> Bool { entries[relay]?.report.draining ?? false }
+    public func isDraining(_ relay: String) -> Bool { !draining.isEmpty && draining.contains(relay) }
 
     /// Lower is better. A relay that never reported counts by what we put on it.
     public func score(_ relay: String, as role: Ticket.Role = .owner, now: Instant) -> Int {
@@ -104,10 +107,12 @@ public struct RelayLoads: Sendable {
         var report = entries[relay]?.report ?? LoadReport(relay: relay, region: "")
         report.links += coming.owners + coming.standbys
         report.standbyLinks += coming.standbys
-        // Each has its TLS handshake before it, and others may place there unseen by us: the more there are, the more
-        // each weighs, so that an empty relay fills in seconds rather than at once.
-        let storm = coming.owners + coming.standbys
-        return report.score(as: role) + storm * storm / 8
+        // Each has its TLS handshake before it, and other control planes place there unseen by us: the more there are,
+        // the more each weighs. Three control planes in a storm then fill a new relay up to the others, not beyond.
+        let weight = LoadReport(
+            relay: relay, region: "", links: coming.owners + coming.standbys, standbyLinks: coming.standbys
+        ).score(as: role)
+        return report.score(as: role) + weight * weight / 500
     }
 
     /// Near the end of its descriptors a relay is as good as full, however idle it is.
@@ -122,27 +127,36 @@ public struct RelayLoads: Sendable {
         return permille < LoadReport.scarceBelow_permille ? .scarce : .plenty
     }
 
-    /// The best of a few of `relays` for one more link; nil when none of them has room. Silence is a reason to prefer
-    /// others, not proof of death, since Redis may be away.
+    /// The best of a few of those `relays` that suit, for one more link; nil when none of them has room. Silence is a
+    /// reason to prefer others, not proof of death, since Redis may be away.
     public func choose(
         from relays: [String], as role: Ticket.Role, hasPriority: Bool = false, now: Instant,
-        using random: inout some RandomNumberGenerator
+        using random: inout some RandomNumberGenerator, where suits: (String) -> Bool = { _ in true }
     ) -> String? {
-        let fresh = relays.filter { isFresh($0, now: now) }
-        var lots = fresh.isEmpty ? relays : fresh
-        let enough: RelayRoom = hasPriority ? .scarce : .plenty
+        var lots = relays
+        var heard = false
         var best: (relay: String, score: Int)?
         var count = 0
-        while !lots.isEmpty, count < Self.candidates {
-            let drawn = Int.random(in: 0..<lots.count, using: &random)
-            lots.swapAt(drawn, lots.count - 1)
-            let relay = lots.removeLast()
-            guard room(relay, now: now) <= enough else { continue }
-            count += 1
-            let score = score(relay, as: role, now: now)
-            if best.map({ score < $0.score }) ?? true { best = (relay, score) }
+        for wantsFresh in [true, false] where !heard {
+            // Only as many are looked at as it takes.
+            var left = lots.count
+            while left > 0, count < Self.candidates {
+                left -= 1
+                lots.swapAt(Int.random(in: 0...left, using: &random), left)
+                let relay = lots[left]
+                guard isFresh(relay, now: now) == wantsFresh, suits(relay) else { continue }
+                heard = true
+                guard hasRoom(relay, hasPriority: hasPriority, now: now) else { continue }
+                count += 1
+                let score = score(relay, as: role, now: now)
+                if best.map({ score < $0.score }) ?? true { best = (relay, score) }
+            }
         }
         return best?.relay
+    }
+
+    public func hasRoom(_ relay: String, hasPriority: Bool, now: Instant) -> Bool {
+        room(relay, now: now) <= (hasPriority ? .scarce : .plenty)
     }
 }
 

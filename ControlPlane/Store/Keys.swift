@@ -5,7 +5,8 @@ import Postgres
 
 /// Who presents a key.
 public enum KeyHolder: Sendable, Hashable {
-    case agent(AgentKeyID, AccountID)
+    /// With whether the account's plan has priority.
+    case agent(AgentKeyID, AccountID, Bool)
     case account(APIKeyID, AccountID, Set<Scope>)
     case relay(RelayKeyID)
     case `operator`(OperatorKeyID, OperatorRole)
@@ -35,9 +36,12 @@ extension Store {
                 guard
                     let row = try tx.query(
                         """
-                        SELECT id, account_id,
-                            last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS is_news
-                        FROM agent_keys WHERE hash = $1 AND revoked_at IS NULL
+                        SELECT k.id, k.account_id, p.priority,
+                            k.last_used_at IS NULL OR k.last_used_at < now() - interval '1 minute' AS is_news
+                        FROM agent_keys k
+                        JOIN accounts a ON a.id = k.account_id
+                        JOIN plans p ON p.id = a.plan_id
+                        WHERE k.hash = $1 AND k.revoked_at IS NULL
                         """, key.hash
                     ).first
                 else { return nil }
@@ -45,7 +49,7 @@ extension Store {
                 if try row["is_news"] {
                     try tx.query("UPDATE agent_keys SET last_used_at = now() WHERE id = $1", id)
                 }
-                return .agent(id, try row["account_id"])
+                return .agent(id, try row["account_id"], try row["priority"])
             case .account:
                 guard
                     let row = try tx.query(

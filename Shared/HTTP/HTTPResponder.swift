@@ -8,12 +8,22 @@ public struct HTTPResponder: Sendable {
 
     init(_ ticket: ResponseTicket) { self.ticket = ticket }
 
+    /// Whether nobody is there to answer to any more: the client closed its connection, or its side of it.
+    public var isAbandoned: Bool { ticket.presence.isGone }
+
     public func respond(_ response: HTTPResponse) { ticket.give(.whole(response)) }
 
     /// Begins an answer whose body comes in pieces (chunked). The head's body is not sent.
     public func start(_ head: HTTPResponse) { ticket.give(.start(head)) }
     public func send(_ bytes: [UInt8]) { ticket.give(.chunk(bytes)) }
     public func finish() { ticket.give(.end) }
+}
+
+/// Whether the client of a connection is still there, for whoever works on its requests.
+final class ClientPresence: Sendable {
+    private let gone = Atomic<Bool>(false)
+    var isGone: Bool { gone.load(ordering: .relaxed) }
+    func end() { gone.store(true, ordering: .relaxed) }
 }
 
 /// The way of an answer to its connection. While the handler runs, answers are kept here for the loop to pick
@@ -29,9 +39,11 @@ final class ResponseTicket: Sendable {
     private let mailbox: Mailbox
     private let source: SourceID
     private let number: UInt64
+    let presence: ClientPresence
     private let state = Mutex(State())
 
-    init(mailbox: Mailbox, source: SourceID, number: UInt64) {
+    init(mailbox: Mailbox, source: SourceID, number: UInt64, presence: ClientPresence) {
+        self.presence = presence
         self.mailbox = mailbox
         self.source = source
         self.number = number

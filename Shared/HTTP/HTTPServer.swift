@@ -110,6 +110,7 @@ final class HTTPServerConnection: StreamHandler {
     private var timer: TimerID?
     private var timerDue = Instant(nanoseconds: 0)
     private var saidEnd = false
+    private let presence = ClientPresence()
 
     init(server: HTTPServer, peer: SocketAddress) {
         self.server = server
@@ -132,12 +133,14 @@ final class HTTPServerConnection: StreamHandler {
     }
 
     func streamInputEnded(_ stream: Stream) {
+        presence.end()
         state.inputEnded()
         readOn()
     }
 
     func streamClosed(_ stream: Stream, _ end: StreamEnd) {
         self.stream = nil
+        presence.end()
         if let timer = timer.take() { server.loop.cancel(timer) }
         server.forget(self)
     }
@@ -181,7 +184,7 @@ final class HTTPServerConnection: StreamHandler {
             guard let delivery else { return delivered && !stream.input.isEmpty }
             delivered = true
             let ticket = ResponseTicket(
-                mailbox: server.loop.mailbox, source: id, number: delivery.number)
+                mailbox: server.loop.mailbox, source: id, number: delivery.number, presence: presence)
             server.handler(
                 HTTPRequest(head: delivery.head, body: delivery.body, peer: peer), HTTPResponder(ticket))
             ticket.detach { state.answered(delivery.number, $0, date: date, now: now) }

@@ -43,7 +43,8 @@ struct Fixture: Sendable {
         url: String? = nil, timeouts: PostgresTimeouts = patient, box: SecretBox? = nil,
         signUp: SignUpMode = .open, sendsMail: Bool = true, names: any TXTResolver = NoNameServer(),
         stripeWebhookSecrets: [String] = ["whsec_old", "whsec_new"], stripe: StripeClient? = nil,
-        limiter: RateLimiter = RateLimiter(), signIns: SignInThrottle = SignInThrottle(policies: .pausesLong)
+        limiter: RateLimiter = RateLimiter(), signIns: SignInThrottle = SignInThrottle(policies: .pausesLong),
+        admission: PlacementAdmission? = nil
     ) async throws {
         self.url = if let url { url } else { try await PrivatePostgres.createDatabase() }
         key = try SigningKey.generate()
@@ -62,7 +63,7 @@ struct Fixture: Sendable {
                 signUp: signUp, sendsMail: sendsMail, stripeWebhookSecrets: stripeWebhookSecrets),
             keys: keys, store: store, loads: loads, watch: watch,
             domains: DomainChecker(store: store, resolver: names), metrics: Metrics(), stripe: stripe,
-            limiter: limiter, signIns: signIns)
+            limiter: limiter, signIns: signIns, admission: admission)
         try await store.ensureRegion("eu", name: "Europe")
         try await store.ensureRegion("us", name: "US East")
     }

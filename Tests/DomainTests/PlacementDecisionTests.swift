@@ -249,7 +249,8 @@ private func at(_ milliseconds: Int) -> Instant { Instant(nanoseconds: 1 << 40) 
     }
 
     @Test func aStandbyIsMovedToARelayThatIsGood() {
-        #expect(decide(.moveStandby(to: "c"), present("a", "b", previous: "d")) == seats("a", "c", previous: "d"))
+        #expect(
+            decide(.moveStandby(to: "c"), present("a", "b", previous: "d")) == seats("a", "c", previous: "d"))
         #expect(decide(.moveStandby(to: "a"), present("a", "b")) == .keep)
         #expect(decide(.moveStandby(to: "b"), present("a", "b")) == .keep)
         #expect(decide(.moveStandby(to: "c"), present("a", "b"), lost: "c") == .keep)

@@ -48,6 +48,26 @@ struct HTTPServerTests {
         #expect(paths == (0..<999).map { "\($0)" } + [""])
     }
 
+    @Test("Whoever works on a request can see that its client is gone")
+    func noticesClientsThatLeft() throws {
+        let kept = Mutex<HTTPResponder?>(nil)
+        let server = try TestServer { _, responder in kept.withLock { $0 = responder } }
+        func seen() throws -> HTTPResponder {
+            while true {
+                if let responder = kept.withLock({ $0 }) { return responder }
+                usleep(1000)
+            }
+        }
+        do {
+            let client = try RawClient(server.address)
+            client.send(get)
+            #expect(try !seen().isAbandoned)
+            withExtendedLifetime(client) {}
+        }
+        while try !seen().isAbandoned { usleep(1000) }
+        try seen().respond(.text(200, "nobody reads this"))
+    }
+
     @Test("An answer from another thread reaches its request, in order with the others")
     func answersFromElsewhere() throws {
         let server = try TestServer { request, responder in

@@ -75,7 +75,7 @@ import Wire
         try await store.createRelayKey(RelayKeyID(entropy: [3]), name: "eu", hash: relay.hash, actor: "test")
         try await store.createOperatorKey(
             OperatorKeyID(entropy: [4]), name: "ops", hash: `operator`.hash, actor: "test")
-        #expect(try await store.keyHolder(agent) == .agent(agentID, fixture.account))
+        #expect(try await store.keyHolder(agent) == .agent(agentID, fixture.account, true))
         #expect(
             try await store.keyHolder(api)
                 == .account(APIKeyID(entropy: [2]), fixture.account, Scope.all))
