@@ -1,10 +1,11 @@
 import Core
 
 /// Waiting times between questions to the control plane: full jitter, so that many agents that lost the same relay
-/// do not come back together. The n-th wait is random between 0 and first · 2ⁿ, at most `most`.
+/// do not come back together. The n-th wait of a pace is random between 0 and first · 2ⁿ, at most `most`: what failed
+/// while nothing served does not keep the reserve waiting afterwards.
 struct Backoff: Sendable {
     /// How urgent the next question is.
-    enum Pace: Sendable {
+    enum Pace: Int, Sendable, CaseIterable {
         /// Nobody can join.
         case nothingServes
         /// Players come in, but not by the owner.
@@ -28,16 +29,17 @@ struct Backoff: Sendable {
         }
     }
 
-    private var failures = 0
+    /// By pace.
+    private var failures = [Int](repeating: 0, count: Pace.allCases.count)
     private var random: SplitMix64
 
     init(seed: UInt64) { random = SplitMix64(state: seed) }
 
-    mutating func reset() { failures = 0 }
+    mutating func reset() { failures = [Int](repeating: 0, count: Pace.allCases.count) }
 
     mutating func next(_ pace: Pace) -> Milliseconds {
-        let limit = min(pace.most.count, pace.first.count << min(failures, 10))
-        failures += 1
+        let limit = min(pace.most.count, pace.first.count << min(failures[pace.rawValue], 10))
+        failures[pace.rawValue] += 1
         return within(Milliseconds(limit))
     }
 
