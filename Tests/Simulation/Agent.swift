@@ -12,6 +12,8 @@ final class Agent: Node {
     private(set) var sessionName = ""
     private var links: [LinkID: AgentLinkEnd] = [:]
     private var datas: [Nonce: AgentData] = [:]
+    /// Links that are on the way and still wanted.
+    private var dialling: Set<LinkID> = []
     private var alarm = 0
     private var alarmAt: Instant?
     /// It ended by itself: its session was replaced, or its key is worth nothing.
@@ -32,6 +34,8 @@ final class Agent: Node {
     func take(key: String) { agentKey = key }
 
     override func started() {
+        alarmAt = nil
+        dialling = []
         hasExited = false
         hasGivenUp = false
         links = [:]
@@ -84,7 +88,9 @@ final class Agent: Node {
             after(Milliseconds(1)) { [self] in feed(.localServer(answers: true, forPlayer: false)) }
         case .dial(let link, let placement): dial(link, placement.id)
         case .send(let link, let frame): links[link]?.send(frame)
-        case .closeLink(let link): links.removeValue(forKey: link)?.close()
+        case .closeLink(let link):
+            dialling.remove(link)
+            links.removeValue(forKey: link)?.close()
         case .bring(let request): bring(request)
         case .closeParked(let link):
             for data in datas.values.filter({ $0.request.link == link && !$0.isPlaying }).sorted(by: {
@@ -118,6 +124,7 @@ final class Agent: Node {
             let own = Tunnel(id: tunnel, hostname: hostname, region: Tables.region)
             after(Milliseconds(20)) { [self] in feed(.answered(call, .success(.tunnels([own], next: nil)))) }
         case .place(let tunnel, let session, let exclude):
+            world.trace("\(name) asks for a placement, not at \(exclude)")
             guard let control = world.front(self) else {
                 return after(Milliseconds(5)) { [self] in
                     feed(.answered(call, .failure(.unreachable("refused"))))
@@ -149,7 +156,13 @@ final class Agent: Node {
         guard let relay = world.relay(relay) else {
             return after(Milliseconds(1)) { [self] in feed(.linkClosed(link, reason: "no such relay")) }
         }
+        world.trace("\(name) dials \(relay.name)")
+        dialling.insert(link)
         connect(to: relay, patience: .seconds(30)) { [self] cable in
+            guard dialling.remove(link) != nil else {
+                cable?.close(from: .dialler)
+                return
+            }
             guard let cable else { return feed(.linkClosed(link, reason: "cannot connect")) }
             links[link] = AgentLinkEnd(self, link, cable)
             feed(.linkOpened(link))

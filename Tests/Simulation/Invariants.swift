@@ -181,6 +181,7 @@ final class Invariants {
     func restored(_ tables: Tables) {
         // What was made since the backup is gone, and what was revoked since is forgotten.
         for tunnel in generations.keys where tables.tunnels[tunnel] == nil { ended.insert(tunnel) }
+        for (tunnel, row) in tables.placements { generations[tunnel] = row.generation }
         lastSession = [:]
         replaced = [:]
     }

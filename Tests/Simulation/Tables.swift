@@ -107,7 +107,8 @@ struct Tables {
 
     mutating func giveUpPlacements(epoch: Int) {
         lease = LeaseRow(holder: "", epoch: epoch, expires_us: 0)
-        for (tunnel, var row) in placements {
+        for tunnel in tunnels.keys {
+            var row = placements[tunnel] ?? PlacementRow(generation: 0)
             row.generation += 1000
             row.previousOwner = row.owner ?? row.previousOwner
             row.session = nil
@@ -118,7 +119,7 @@ struct Tables {
             row.isStandbyLinked = false
             placements[tunnel] = row
         }
-        announce(upserts: Array(placements.keys))
+        announce(upserts: Array(tunnels.keys))
     }
 
     // MARK: the lease
