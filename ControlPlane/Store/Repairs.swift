@@ -20,7 +20,8 @@ public enum RepairNeed: Sendable, Hashable {
 }
 
 extension Store {
-    /// A relay that has just come may be gone again: nobody gets it as a standby for its own sake before.
+    /// A relay that has just come may be gone again, and one that an agent has just left may be dead without anybody
+    /// knowing yet: nobody gets a standby for its own sake before.
     private static let settling_s = 10
 
     /// For the leader: places tunnels of a region anew whose owner or standby is lost or draining, and gives those a
@@ -45,7 +46,8 @@ extension Store {
                         region,
                         leaving: relays.filter { $0.state == .draining || leaving.contains($0.id) }.map(\.id),
                         lost: relays.filter { $0.state == .lost }.map(\.id),
-                        hasStandbys: tx.hasSettledPair(good.map(\.id), for_s: Self.settling_s), limit)
+                        hasStandbys: tx.hasSettledPair(good.map(\.id), for_s: Self.settling_s),
+                        settling_s: Self.settling_s, limit)
                 }
             let count = try tx.move(tunnels.map { ($0, .repair) }, in: region, decide)
             return MovedPlacements(isFull: tunnels.count == limit && count > 0, count: count)
@@ -110,7 +112,8 @@ extension Transaction {
     /// Tunnels whose places do not last, the most urgent first. In no order beside that, so that some that cannot be
     /// helped now do not keep the others waiting.
     fileprivate mutating func unsettled(
-        _ region: String, leaving: [String], lost: [String], hasStandbys: Bool, _ limit: Int
+        _ region: String, leaving: [String], lost: [String], hasStandbys: Bool, settling_s: Int,
+        _ limit: Int
     ) throws(PostgresError) -> [TunnelID] {
         guard !leaving.isEmpty || !lost.isEmpty || hasStandbys else { return [] }
         return try tunnels(
@@ -128,12 +131,13 @@ extension Transaction {
                     SELECT tunnel_id, 3 FROM placements
                     WHERE $4 AND region_id = $1 AND standby_relay_id IS NULL AND linked_at IS NOT NULL
                         AND session IS NOT NULL
+                        AND coalesce(awaited_since < now() - make_interval(secs => $6), true)
                     UNION ALL
                     SELECT tunnel_id, 4 FROM placements
                     WHERE owner_relay_id = ANY ($3) AND session IS NOT NULL
                 ) AS unsettled
                 GROUP BY tunnel_id ORDER BY urgency, random() LIMIT $5
-                """, region, TextArray(leaving), TextArray(lost), hasStandbys, limit))
+                """, region, TextArray(leaving), TextArray(lost), hasStandbys, limit, settling_s))
     }
 
     private func tunnels(_ rows: Rows) throws(PostgresError) -> [TunnelID] {

@@ -22,6 +22,7 @@ extension Fixture {
     /// As if nothing had come or gone for an hour.
     fileprivate func settle() async throws {
         try await pool.transaction { tx in
+            try tx.query("UPDATE placements SET awaited_since = awaited_since - interval '1 hour'")
             _ = try tx.query(
                 """
                 UPDATE relays SET registered_at = registered_at - interval '1 hour',
@@ -174,7 +175,7 @@ extension Fixture {
         try await fixture.settle()
         #expect(try await fixture.repair(.gentle, as: lease) == 1)
         #expect(try await fixture.seen(tunnel) == "r1 r2 2 online")
-        #expect(try await fixture.seen(away) == "r1 - 1 connecting")
+        #expect(try await fixture.seen(away) == "r1 - 1 offline")
         #expect(try await fixture.repair(.gentle, as: lease) == 0)
     }
 
