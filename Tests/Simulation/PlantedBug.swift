@@ -14,8 +14,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case forgetDeletes
     /// A relay takes a missing snapshot in Redis for an empty region.
     case absenceIsEmpty
-    /// A relay applies what a deposed leader tells.
-    case staleEpoch
     /// A session that was replaced gets its tunnel back.
     case takeBack
     /// A placement has one relay as both owner and standby.

@@ -211,20 +211,9 @@ final class Relay: Node, RedisClient {
 
     /// The message, with a planted fault.
     private func bent(_ message: AssignmentMessage, _ position: RegionBeacon?) -> AssignmentMessage {
-        guard let position else { return message }
-        switch (world.bug, message) {
-        case (.ignoreGap, .delta(var delta)):
-            delta.prevRev = min(delta.prevRev, position.rev)
-            return .delta(delta)
-        case (.staleEpoch, .delta(var delta)) where delta.epoch < position.epoch:
-            delta.epoch = position.epoch
-            delta.prevRev = min(delta.prevRev, position.rev)
-            return .delta(delta)
-        case (.staleEpoch, .snapshot(var snapshot)) where snapshot.epoch < position.epoch:
-            snapshot.epoch = position.epoch
-            return .snapshot(snapshot)
-        default: return message
-        }
+        guard world.bug == .ignoreGap, let position, case .delta(var delta) = message else { return message }
+        delta.prevRev = min(delta.prevRev, position.rev)
+        return .delta(delta)
     }
 
     // MARK: load and links

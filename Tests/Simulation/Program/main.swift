@@ -80,7 +80,7 @@ if arguments.plantsAll {
     var missed = 0
     for bug in PlantedBug.allCases {
         let found = Simulation.find(
-            bug, from: arguments.seed, runs: max(arguments.runs, 2000), seconds: arguments.seconds)
+            bug, from: arguments.seed, runs: max(arguments.runs, 4000), seconds: arguments.seconds)
         if let found {
             print("\(bug.rawValue): seed \(found.seed) breaks \(found.violations[0])")
         } else {
