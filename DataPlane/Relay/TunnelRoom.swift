@@ -197,7 +197,7 @@ final class TunnelRoom {
         followPlace(under: assignment)
         follow(assignment)
         perform(desk.revoked(assignment.revokedKeys))
-        perform(desk.limitsChanged(assignment.limits))
+        perform(desk.limitsChanged(assignment.limits, now: loop.now))
     }
 
     /// What the assignment means for the link that is here.

@@ -141,6 +141,8 @@ public struct TunnelDesk: Sendable {
     /// Since when the owner has had a link and nobody playing or about to, anywhere; nil otherwise. Each link starts
     /// it anew.
     private var emptySince: Instant?
+    /// Nobody knows yet whether somebody plays at another relay.
+    private var awakeUntil: Instant?
     private var pool: ParkingPool
     /// With which nonce another relay's player was let in: when asked about them again, the newer takes its place.
     private var guests: [Guest: Nonce] = [:]
@@ -228,8 +230,10 @@ public struct TunnelDesk: Sendable {
         return dropParked()
     }
 
-    public mutating func limitsChanged(_ limits: Limits) -> [DeskAction] {
+    public mutating func limitsChanged(_ limits: Limits, now: Instant) -> [DeskAction] {
         guard limits != self.limits else { return [] }
+        // Other relays report players to whom it matters: not before they know that it does.
+        if self.limits.idle_timeout_s == nil { awakeUntil = now + Self.reportsBegin }
         self.limits = limits
         return hasLink ? [.send(.limits(limits))] : []
     }
@@ -551,8 +555,10 @@ public struct TunnelDesk: Sendable {
     /// When the tunnel has been without a player for as long as its limits allow.
     private var sleepAt: Instant? {
         guard let emptySince, let limit_s = limits.idle_timeout_s else { return nil }
-        return emptySince + .seconds(min(limit_s, Self.maxIdle_s))
+        return max(emptySince + .seconds(min(limit_s, Self.maxIdle_s)), awakeUntil ?? emptySince)
     }
+
+    private static let reportsBegin = Milliseconds.seconds(5)
 
     /// As much as the wire can say.
     private static let maxIdle_s = Int(UInt32.max)

@@ -117,7 +117,7 @@ struct DeskWorld {
         perform(desk.close(reason))
     }
 
-    mutating func change(_ limits: Limits) { perform(desk.limitsChanged(limits)) }
+    mutating func change(_ limits: Limits) { perform(desk.limitsChanged(limits, now: now)) }
 
     /// A player at another relay asks to be let in.
     mutating func ask(at relay: String, isLogin: Bool = true) -> (nonce: Nonce, isLetIn: Bool) {

@@ -89,6 +89,25 @@ struct RemoteDeskTests {
         #expect(world.sleptAt.count == 1)
     }
 
+    @Test func anIdleTimeoutThatIsNewWaitsForReportsFromElsewhere() {
+        var world = world(.none)
+        let isLetIn = world.ask(at: "r2").isLetIn
+        #expect(isLetIn)
+        // Without the limit nobody reports them.
+        world.pass(3_600_000)
+        world.change(Limits(idle_timeout_s: 60))
+        world.pass(3_000)
+        #expect(world.sleptAt.isEmpty)
+        for _ in 0..<100 {
+            world.report(1, at: "r2")
+            world.pass(1000)
+        }
+        #expect(world.sleptAt.isEmpty)
+        world.report(0, at: "r2")
+        world.pass(60_000)
+        #expect(world.sleptAt.count == 1)
+    }
+
     @Test func aRelayThatFellSilentKeepsNothingAwake() {
         var world = world(Limits(idle_timeout_s: 60))
         world.report(2, at: "r2")

@@ -156,7 +156,7 @@ final class Room {
         followPlace(under: assignment)
         follow(assignment)
         perform(desk.revoked(assignment.revokedKeys))
-        perform(desk.limitsChanged(assignment.limits))
+        perform(desk.limitsChanged(assignment.limits, now: now))
     }
 
     /// What the assignment means for the link that is here.
