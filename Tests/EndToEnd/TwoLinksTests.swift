@@ -81,6 +81,46 @@ extension Broken {
             }
         }
     }
+
+    @Test func aRelayThatComesBackStandsByAgain() async throws {
+        try await withFleet(relays: ["eu", "eu"]) { fleet in
+            let home = try HomeServer()
+            let (_, agent, tunnel) = try fleet.newTunnel(home: home)
+            let standby = try agent.standby()
+            let player = try Player.join(port: standby.port, tunnel.hostname)
+            tunnel.relay.part.kill()
+            try Player.join(port: standby.port, tunnel.hostname).echo()
+            _ = try fleet.restart(tunnel.relay)
+            try eventually("it stands by", within: .minutes(1)) {
+                agent.events.last { $0["event"]?.stringValue == "standby" }?["relay"]?.stringValue
+                    == tunnel.relay.id
+            }
+            try Player.join(port: tunnel.port, tunnel.hostname).echo()
+            try player.echo(100_000)
+            try #require(!agent.events.contains { $0["event"]?.stringValue == "reconnecting" })
+        }
+    }
+
+    @Test func aRelayThatDrainsIsLeftBeforeItGoes() async throws {
+        try await withFleet(relays: ["eu", "eu", "eu"]) { fleet in
+            let home = try HomeServer()
+            let (_, agent, tunnel) = try fleet.newTunnel(home: home)
+            let standby = try agent.standby()
+            let player = try Player.join(port: tunnel.port, tunnel.hostname)
+            _ = try fleet.call(
+                "POST", "/v1/ops/relays/\(tunnel.relay.id)/drain", key: fleet.secrets.operatorKey, expect: 200
+            )
+            let moved = try agent.event("migrated", within: .minutes(1))
+            try #require(moved["relay"]?.stringValue == standby.id)
+            try Player.join(port: standby.port, tunnel.hostname).echo()
+            try player.echo(100_000)
+            try eventually("its link is let go") {
+                try fleet.metric("minecart_relay_links", of: tunnel.relay) == 0
+            }
+            try player.echo()
+            try #require(!agent.events.contains { $0["event"]?.stringValue == "reconnecting" })
+        }
+    }
 }
 
 extension Agent {
