@@ -147,7 +147,7 @@ extension PlacementQuestion {
             if let standby = kept, judge[standby] == best {
                 newOwner = standby
             } else if let found = loads.choose(
-                from: judge.relays(best), as: .owner, hasPriority: hasPriority, now: now, using: &random)
+                from: judge.bestRelays, as: .owner, hasPriority: hasPriority, now: now, using: &random)
             {
                 newOwner = found
             } else if judge[owner].map({ $0 < .lost }) ?? false {
@@ -168,10 +168,10 @@ extension PlacementQuestion {
     private func anew(
         _ judge: RelayJudge, _ loads: RelayLoads, _ now: Instant, _ random: inout some RandomNumberGenerator
     ) -> PlacementDecision {
-        guard let best = judge.best else { return .noRelay }
+        guard judge.best != nil else { return .noRelay }
         guard
             let owner = loads.choose(
-                from: judge.relays(best), as: .owner, hasPriority: hasPriority, now: now, using: &random)
+                from: judge.bestRelays, as: .owner, hasPriority: hasPriority, now: now, using: &random)
         else { return .full }
         return .place(seats(owner, freshStandby(beside: owner, judge, loads, now, &random)))
     }
@@ -181,9 +181,10 @@ extension PlacementQuestion {
         beside owner: String, _ judge: RelayJudge, _ loads: RelayLoads, _ now: Instant,
         _ random: inout some RandomNumberGenerator
     ) -> String? {
-        let candidates = judge.relays(.good).filter { $0 != owner && !loads.isSilent($0, now: now) }
+        guard judge.best == .good else { return nil }
         return loads.choose(
-            from: candidates, as: .standby, hasPriority: hasPriority, now: now, using: &random)
+            from: judge.bestRelays, as: .standby, hasPriority: hasPriority, now: now, using: &random
+        ) { $0 != owner && !loads.isSilent($0, now: now) }
     }
 
     private func seats(_ owner: String, _ standby: String?) -> PlacementSeats {
@@ -233,18 +234,24 @@ private struct RelayJudge {
     private let loads: RelayLoads
     /// nil when the region has no relays.
     let best: Grade?
+    /// Those of the best grade.
+    let bestRelays: [String]
 
     init(_ relays: [RelayInfo], _ loads: RelayLoads, excluded: Set<String> = []) {
         self.relays = relays
         self.loads = loads
         self.excluded = excluded
         var best: Grade?
+        var found: [String] = []
         for relay in relays {
             guard let grade = Self.grade(relay, loads, excluded) else { continue }
-            best = min(best ?? grade, grade)
-            if best == .good { break }
+            if let before = best, before < grade { continue }
+            if best != grade { found = [] }
+            best = grade
+            found.append(relay.id)
         }
         self.best = best
+        bestRelays = found
     }
 
     private static func grade(_ relay: RelayInfo, _ loads: RelayLoads, _ excluded: Set<String>) -> Grade? {
@@ -264,10 +271,4 @@ private struct RelayJudge {
     }
 
     func isGood(_ relay: String) -> Bool { self[relay] == .good }
-
-    func relays(_ grade: Grade) -> [String] {
-        var found: [String] = []
-        for relay in relays where Self.grade(relay, loads, excluded) == grade { found.append(relay.id) }
-        return found
-    }
 }

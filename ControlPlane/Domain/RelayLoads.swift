@@ -104,15 +104,10 @@ public struct RelayLoads: Sendable {
     /// Lower is better. A relay that never reported counts by what we put on it.
     public func score(_ relay: String, as role: Ticket.Role = .owner, now: Instant) -> Int {
         let coming = pending[relay]?.counts(now, Self.pendingLimit) ?? (owners: 0, standbys: 0)
-        var report = entries[relay]?.report ?? LoadReport(relay: relay, region: "")
-        report.links += coming.owners + coming.standbys
-        report.standbyLinks += coming.standbys
         // Each has its TLS handshake before it, and other control planes place there unseen by us: the more there are,
         // the more each weighs. Three control planes in a storm then fill a new relay up to the others, not beyond.
-        let weight = LoadReport(
-            relay: relay, region: "", links: coming.owners + coming.standbys, standbyLinks: coming.standbys
-        ).score(as: role)
-        return report.score(as: role) + weight * weight / 500
+        let weight = LoadReport.weight(owned: coming.owners, standbys: coming.standbys, as: role)
+        return (entries[relay]?.report.score(as: role) ?? 0) + weight + weight * weight / 500
     }
 
     /// Near the end of its descriptors a relay is as good as full, however idle it is.

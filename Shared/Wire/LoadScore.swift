@@ -25,13 +25,17 @@ extension LoadReport {
     /// Beyond half of its processor or descriptors each further per mille counts as a link of an owner: at 90 % as
     /// 400 of them. Below that these figures only fluctuate.
     public func score(as role: Ticket.Role) -> Int {
-        let owned = max(0, links - standbyLinks)
         let traffic = players + bytes_per_s / 100_000
         let strain = max(0, strain_permille - Self.strainedAbove_permille) * Self.ownedLinkWeight
-        return switch role {
-        case .owner: owned * Self.ownedLinkWeight + standbyLinks * Self.standbyLinkWeight + traffic + strain
-        case .standby:
-            owned * Self.standbyLinkWeight + standbyLinks * Self.ownedLinkWeight + traffic / 4 + strain
+        return Self.weight(owned: max(0, links - standbyLinks), standbys: standbyLinks, as: role)
+            + (role == .owner ? traffic : traffic / 4) + strain
+    }
+
+    /// What so many links alone count.
+    public static func weight(owned: Int, standbys: Int, as role: Ticket.Role) -> Int {
+        switch role {
+        case .owner: owned * ownedLinkWeight + standbys * standbyLinkWeight
+        case .standby: owned * standbyLinkWeight + standbys * ownedLinkWeight
         }
     }
 
