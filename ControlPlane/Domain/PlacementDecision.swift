@@ -182,9 +182,9 @@ extension PlacementQuestion {
         _ random: inout some RandomNumberGenerator
     ) -> String? {
         guard judge.best == .good else { return nil }
+        let candidates = judge.bestRelays.filter { $0 != owner && !loads.isSilent($0, now: now) }
         return loads.choose(
-            from: judge.bestRelays, as: .standby, hasPriority: hasPriority, now: now, using: &random
-        ) { $0 != owner && !loads.isSilent($0, now: now) }
+            from: candidates, as: .standby, hasPriority: hasPriority, now: now, using: &random)
     }
 
     private func seats(_ owner: String, _ standby: String?) -> PlacementSeats {
