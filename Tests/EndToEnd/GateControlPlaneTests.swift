@@ -3,8 +3,39 @@ import Core
 import Support
 import Testing
 
-/// Gate 8 of the failure gates, and relays that are cut off from everything that tells them something.
+/// Gates 7 and 8 of the failure gates, and relays that are cut off from everything that tells them something.
 extension Broken {
+    @Test func gate7ARelayThatRestartsInAnOutageServesWhatItKnew() async throws {
+        try await withFleet(relays: ["eu", "eu"]) { fleet in
+            let home = try HomeServer()
+            let pair = try fleet.tunnelsOnTwoRelays(home: home)
+            let (first, second) = (pair[0], pair[1])
+            let player = try Player.join(port: second.tunnel.port, second.tunnel.hostname)
+            try fleet.control.kill()
+            fleet.redis.halt()
+
+            let began = Instant.now()
+            let relay = try fleet.restart(first.tunnel.relay)
+            print("gate 7: ready \(Instant.now().since(began).count) ms after the restart")
+            try eventuallyWorks("the agent is back with what it holds, and players get in") {
+                try Player.join(port: relay.port, first.tunnel.hostname).echo()
+            }
+            // It is no new relay to anybody: names of others are known there, too.
+            try #require(
+                (try? Player.kick(port: relay.port, second.tunnel.hostname).contains("No server is called"))
+                    != true)
+            try player.echo(100_000)
+            try Player.join(port: second.tunnel.port, second.tunnel.hostname).echo()
+
+            try fleet.redis.resume()
+            try fleet.startControl()
+            try fleet.waitUntilRelaysAgree()
+            let (_, _, new) = try fleet.newTunnel(home: home)
+            try Player.join(port: new.port, new.hostname).echo()
+            try player.echo()
+        }
+    }
+
     @Test func gate8ALeaderThatWasStoppedHasNoSayAfterwards() async throws {
         try await withFleet(relays: ["eu", "eu"], splitsRedis: true) { fleet in
             let bridge = try #require(fleet.bridge)
