@@ -155,7 +155,7 @@ public struct RouteTable: Sendable {
         _ message: AssignmentMessage, fromControlPlane: Bool, now: Instant
     ) -> RegionState.Outcome {
         var region = self.region.take() ?? RegionState(region: message.region)
-        let generations = Self.deletions(in: message, of: region)
+        let deletions = Self.deletions(in: message, of: region)
         var outcome =
             restart(message, fromControlPlane, &region)
             ?? region.apply(message, fromControlPlane: fromControlPlane)
@@ -163,9 +163,9 @@ public struct RouteTable: Sendable {
         case .applied(var changed):
             isFromFile = false
             deleted = deleted.filter { $0.value.until > now }
-            for tunnel in generations.keys where unassigned.contains(tunnel) { changed.insert(tunnel) }
-            for (tunnel, generation) in generations where region.assignments[tunnel] == nil {
-                deleted[tunnel] = (generation, now + Self.rememberDeleted)
+            for tunnel in deletions where unassigned.contains(tunnel) { changed.insert(tunnel) }
+            for tunnel in deletions where region.assignments[tunnel] == nil {
+                deleted[tunnel] = (.max - 1, now + Self.rememberDeleted)
             }
             unassigned = unassigned.filter { region.assignments[$0] == nil }
             changed.formUnion(overdue(now))
@@ -197,16 +197,13 @@ public struct RouteTable: Sendable {
         return overdue
     }
 
-    /// The generations of what a message may delete. Of a tunnel that is not known here no generation is worth
-    /// anything: tunnels do not come back.
-    private static func deletions(in message: AssignmentMessage, of region: RegionState) -> [String: Int] {
+    /// What a message may delete. Tunnels do not come back: no generation of them is worth anything, also none that
+    /// was placed and deleted before this relay heard of either.
+    private static func deletions(in message: AssignmentMessage, of region: RegionState) -> Set<String> {
         switch message {
-        case .delta(let delta):
-            Dictionary(
-                delta.deletes.map { ($0, region.assignments[$0]?.generation ?? .max - 1) },
-                uniquingKeysWith: max)
-        case .snapshot: region.assignments.mapValues(\.generation)
-        case .beacon: [:]
+        case .delta(let delta): Set(delta.deletes)
+        case .snapshot: Set(region.assignments.keys)
+        case .beacon: []
         }
     }
 }

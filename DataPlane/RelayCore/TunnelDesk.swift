@@ -107,6 +107,7 @@ public struct TunnelDesk: Sendable {
         /// link before its answer, which the connection may overtake.
         var agentKey: String?
 
+        var isAsking: Bool { if case .forOthers = stage { true } else { false } }
         var isAsked: Bool { if case .forData(let nonce) = stage { nonce == askedNonce } else { false } }
     }
 
@@ -381,12 +382,15 @@ public struct TunnelDesk: Sendable {
         using random: inout some RandomNumberGenerator
     ) -> [DeskAction] {
         defer { noteEmptiness(now) }
-        if case .opened(let key) = answer, playing[player]?.askedNonce == nonce {
+        // A relay that hung answers after another has brought the player: its agent brings nobody any more.
+        if case .opened(let key) = answer, let state = playing[player], state.askedNonce == nonce {
+            guard state.agentKey == nil else { return [] }
             playing[player]?.agentKey = key
             return isRevoked(key) ? [.cut(player)] : []
         }
         guard var state = waiting[player], state.askedNonce == nonce else { return [] }
         if case .opened(let key) = answer {
+            if !state.isAsking, state.agentKey != nil { return [] }
             // A key that is worth nothing brought it: somebody has not heard of that yet.
             if isRevoked(key) { return letGo(of: state.stage) + turnAway(player, .agentAway) }
             state.agentKey = key

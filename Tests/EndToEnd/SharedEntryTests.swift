@@ -18,8 +18,11 @@ extension Broken {
                     ])
             }
             let home = try HomeServer()
-            let account = try fleet.signUp()
-            let agent = try fleet.startAgent(account, home: home.port, ["--region", "eu"])
+            // Without a limit of players, which counts those who left within the last second.
+            let account = try fleet.newPlaces(0)
+            let agent = try fleet.startAgent(
+                ["--local", "127.0.0.1:\(home.port)", "--region", "eu"],
+                environment: ["MINECART_KEY": account.agentKey])
             let ready = try agent.event("ready")
             let hostname = try #require(
                 ready["address"]?.stringValue?.split(separator: ":").first.map(String.init))

@@ -134,6 +134,22 @@ import Wire
         #expect(world.expected.isEmpty)
     }
 
+    @Test(arguments: [false, true])
+    func aRelayThatHungAndAnswersLateTakesNobodyWithIt(isPlaying: Bool) throws {
+        var (world, player) = asking("owner", "standby")
+        let nonce = try #require(world.asks.first?.nonce)
+        world.pass(250)
+        world.reply(.opened(agentKey: "key-2"), by: "standby")
+        world.revoke("key-1")
+        if !isPlaying { world.reply(.opened(agentKey: "key-1"), by: "owner") }
+        #expect(world.words[player] == nil)
+        world.answer(world.dial(nonce), .ready)
+        if isPlaying { world.reply(.opened(agentKey: "key-1"), by: "owner") }
+        #expect(world.ends[player] == "spliced" && world.cut.isEmpty)
+        world.revoke("key-2")
+        #expect(world.cut == [player])
+    }
+
     // MARK: a standby with a link
 
     @Test func aStandbyServesByItselfUnlessPlayersAreCounted() {

@@ -127,7 +127,7 @@ import Wire
         apply([assignment(generation: 4)], to: &table)
         #expect(table.generation(of: "t-home") == 4)
         apply([], deletes: ["t-home"], to: &table)
-        #expect(table.generation(of: "t-home") == 5)
+        #expect(table.generation(of: "t-home") == .max)
         let later = Self.start + .seconds(Int(2 * Ticket.lifetime_s))
         apply([], to: &table, now: later)
         #expect(table.generation(of: "t-home") == nil)
@@ -151,6 +151,23 @@ import Wire
         let outcome = table.apply(.delta(delta), fromControlPlane: true, now: Self.start)
         #expect(outcome == .applied(tunnels: ["t-home"]))
         #expect((table.generation(of: "t-home") ?? 0) > 1)
+    }
+
+    @Test func aTicketOfAGenerationThatNobodyHeardOfBeforeTheTunnelWasDeletedIsWorthNothing() {
+        for isWhole in [false, true] {
+            var table = RouteTable()
+            apply([assignment(generation: 2)], to: &table)
+            let message: AssignmentMessage =
+                isWhole
+                ? .snapshot(RegionSnapshot(epoch: 1, region: "eu", rev: 9, assignments: [], relays: []))
+                : .delta(
+                    RegionDelta(
+                        epoch: 1, region: "eu", prevRev: 1, rev: 3, deletes: ["t-home"], isCumulative: true))
+            #expect(
+                table.apply(message, fromControlPlane: true, now: Self.start)
+                    == .applied(tunnels: ["t-home"]))
+            #expect((table.generation(of: "t-home") ?? 0) > 3)
+        }
     }
 
     @Test func aTicketForATunnelThatWasDeletedUnheardOfIsWorthNothing() {

@@ -34,6 +34,8 @@ final class Call<Answer>: AnsweredCall {
     }
 
     var isOver: Bool { done == nil }
+    /// The client's process is gone, and its connection with it: the server knows.
+    var isAbandoned: Bool { !client.isUp || client.run != clientRun }
 
     static func ask(
         from client: Node, to server: Node, timeout: Milliseconds, _ work: @escaping (Call) -> Void,

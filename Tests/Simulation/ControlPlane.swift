@@ -286,6 +286,8 @@ final class ControlPlane: Node, RedisClient {
     // MARK: agents' questions
 
     func place(_ request: PlacementRequest, _ call: Call<PlacementReply>) {
+        // In the product whoever has gone does not get through the line of placements.
+        guard !call.isAbandoned else { return }
         database.transact(from: self) { [self] tables throws(StoreFailure) in
             let placed = try tables.place(request, bug: world.bug) { decide($0) }
             world.invariants.placed(request, placed)

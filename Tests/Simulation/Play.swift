@@ -165,7 +165,8 @@ final class Play {
                 "joins work everywhere", "\(asked - answers.count) without an answer; \(words)")
         }
         world.customers.revokeOne()
-        let tells_us = world.now_us + 11_000_000
+        // Players from before may stay a while longer, and what they did is told an interval later.
+        let tells_us = world.now_us + 40_000_000
         world.run(until_us: world.now_us + Invariants.revocationBound.count * 1000 + 100_000)
         while isSound, world.now_us < tells_us, world.relays.contains(where: { $0.hasUntoldUsage }) {
             world.run(until_us: world.now_us + Self.step_us)
