@@ -11,6 +11,12 @@ extension Broken {
             let pair = try fleet.tunnelsOnTwoRelays(home: home)
             let (first, second) = (pair[0], pair[1])
             let player = try Player.join(port: second.tunnel.port, second.tunnel.hostname)
+            // The file is some seconds behind.
+            let kept = first.tunnel.relay.stateFolder + "/relay-region.jsonl"
+            try eventually("the relay keeps both names") {
+                let text = Files.read(kept) ?? ""
+                return text.contains(first.tunnel.hostname) && text.contains(second.tunnel.hostname)
+            }
             try fleet.control.kill()
             fleet.redis.halt()
 
