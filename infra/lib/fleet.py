@@ -281,7 +281,7 @@ class Stack:
 class Crowd:
     """Simulated agents in a few processes."""
 
-    def __init__(self, end, stack, tunnels, processes=1, links=2, data=16, per_s=200):
+    def __init__(self, end, stack, tunnels, processes=1, links=2, data=64, per_s=200):
         self.tunnels = tunnels
         self.links = links
         self.parts = []
